@@ -1,0 +1,1 @@
+"""Hits to GO terms: donors' annotations, alignments, reliability."""

@@ -1,0 +1,361 @@
+"""From a file and the command line to one checked `Config`; from a `Config` back to a file.
+
+`load_config` reads YAML, translates it where it is FANTASIA's own, applies what the command line changes, makes
+paths absolute, checks all of it, and says in one sentence what is wrong. The settings themselves are in `settings.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import reprlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from .compat import is_fantasia, translate
+from .errors import FantasiaWarning, InputError
+from .settings import (
+    WHOLE,
+    ClusterSettings,
+    Config,
+    EmbeddingSettings,
+    ModelSettings,
+    PostprocessSettings,
+    SecuritySettings,
+    SummarySettings,
+)
+from .strict_yaml import parse_value, read_mapping
+
+__all__ = [
+    "ClusterSettings",
+    "Config",
+    "EmbeddingSettings",
+    "ModelSettings",
+    "PostprocessSettings",
+    "SecuritySettings",
+    "SummarySettings",
+    "dump_config",
+    "known_keys",
+    "load_config",
+    "make_config",
+    "parse_overrides",
+    "warn_bounded_batches",
+]
+
+ANY_KEY = "<Key>"
+"""Stands in a dotted key for a name that the user chooses."""
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, FantasiaWarning, stacklevel=3)
+
+
+def load_config(
+    path: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    note: Callable[[str], object] = _warn,
+) -> Config:
+    """Read the configuration of a run.
+
+    Parameters
+    ----------
+    path : path
+        A YAML file of ours, or one of FANTASIA 4.1. Relative paths in it are relative to its folder.
+    overrides : mapping or sequence of str
+        What differs from the file, by dotted key: ``{"embedding.device": "cpu"}`` or ``["embedding.device=cpu"]``.
+        Relative paths in it are relative to the current folder.
+    note : callable
+        Takes one line for each thing that was translated; by default it becomes a `FantasiaWarning`.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    InputError
+        If the file or an override is wrong; the sentence names the file and the key.
+    """
+    path = Path(path)
+    mapping = read_mapping(path)
+    if is_fantasia(mapping):
+        mapping, notes = translate(mapping)
+        _find_fantasia_input(mapping, path.parent)
+        for line in notes:
+            note(line)
+    return make_config(mapping, overrides, folder=path.parent, source=str(path))
+
+
+def make_config(
+    mapping: Mapping[str, Any],
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    folder: str | os.PathLike[str] = ".",
+    source: str = "the configuration",
+) -> Config:
+    """Check a nested mapping of settings; relative paths in it are relative to `folder`.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or a value is not what it must be.
+
+    Examples
+    --------
+    >>> config = make_config({"input": "ants.fasta", "embedding": {"models": {"ESM": {"layer_index": [0, 1]}}}})
+    >>> config.embedding.models["ESM"].layer_index
+    (0, 1)
+    >>> make_config({"input": "ants.fasta", "limit_per_entri": 3})
+    Traceback (most recent call last):
+        ...
+    fantasia_dask.errors.InputError: unknown key limit_per_entri in the configuration. Did you mean limit_per_entry?
+    """
+    changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    changed: dict[str, Any] = {}
+    for key, value in changes.items():
+        _put(changed, _split(key), value)
+    values = _anchored({"base_directory": ".", **mapping}, Config, Path(folder), source)
+    values = _merged(values, _anchored(changed, Config, Path(), "an override"))
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise InputError(_sentence(error, values, source, list(changes))) from error
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read assignments such as ``embedding.device=cpu``; the value is YAML, or plain text where text is expected.
+
+    Raises
+    ------
+    InputError
+        If an assignment has no ``=`` or its value is not YAML.
+
+    Examples
+    --------
+    >>> parse_overrides(["limit_per_entry=3", "prefix=2026", "embedding.models.ESM.layer_index=[0, 1]"])
+    {'limit_per_entry': 3, 'prefix': '2026', 'embedding.models.ESM.layer_index': [0, 1]}
+    """
+    if isinstance(assignments, str):
+        raise TypeError("overrides are a sequence of assignments, not one string")
+    return dict(_assignment(text) for text in assignments)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise InputError(f"--set {text} is not an assignment: expected KEY=VALUE, such as embedding.device=cpu.")
+    field = known_keys().get(".".join(_pattern(_split(key))))
+    parsed = None if field is not None and _is_text(field) else parse_value(value, f"--set {key}")
+    if field is not None and _is_text(field):
+        return key, None if value.strip() in {"", "null", "~"} else value.strip()
+    return key, parsed
+
+
+def dump_config(config: Config) -> str:
+    """Return a configuration as YAML text with absolute paths; loaded again, it gives an equal `Config`.
+
+    Examples
+    --------
+    >>> config = make_config({"input": "-", "embedding": {"models": {"ESM": None}}})
+    >>> print(dump_config(config)[:9])
+    input: '-'
+    """
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def warn_bounded_batches(config: Config) -> None:
+    """Warn of each model whose `batch_size` is larger than the packets it gets."""
+    packet = config.embedding.queue_batch_size
+    for key, model in config.embedding.enabled_models.items():
+        if model.batch_size > packet:
+            _warn(
+                f"embedding.models.{key}.batch_size is {model.batch_size}, and a packet holds {packet} proteins: "
+                f"batches of {packet} are used. Raise embedding.queue_batch_size for larger ones."
+            )
+
+
+# Keys ------------------------------------------------------------------------------------------------------------
+
+
+def known_keys(model: type[BaseModel] = Config, prefix: str = "") -> dict[str, FieldInfo]:
+    """Return every setting by its dotted key, in the order of declaration; ``<Key>`` stands for a name of one's own.
+
+    Examples
+    --------
+    >>> [key for key in known_keys() if key.endswith("layer_index")]
+    ['embedding.models.<Key>.layer_index']
+    """
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        inner, keyed = _group(field)
+        if inner is None:
+            found[prefix + name] = field
+        else:
+            found.update(known_keys(inner, f"{prefix}{name}.{ANY_KEY}." if keyed else f"{prefix}{name}."))
+    return found
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """Every type within an annotation."""
+    yield annotation
+    for argument in get_args(annotation):
+        yield from _types(argument)
+
+
+def _group(field: FieldInfo) -> tuple[type[BaseModel] | None, bool]:
+    """The group of settings that a field holds, if any, and whether it holds one per name."""
+    inner = [kind for kind in _types(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return (inner[0] if inner else None), get_origin(field.annotation) is dict
+
+
+def _is_path(name: str, field: FieldInfo) -> bool:
+    return name == "input" or Path in _types(field.annotation)
+
+
+def _is_text(field: FieldInfo) -> bool:
+    kinds = set(_plain(field.annotation))
+    return kinds in ({str}, {Path})
+
+
+def _plain(annotation: Any) -> Iterator[Any]:
+    """The types that a value may have, without None."""
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if get_origin(annotation) is None or not arguments:
+        yield annotation
+    elif type(None) in get_args(annotation):
+        for argument in arguments:
+            yield from _plain(argument)
+    else:
+        yield annotation
+
+
+def _split(key: str) -> list[str]:
+    """Cut a dotted key. A model's name may hold dots itself, so it ends where one of its settings begins."""
+    parts = key.split(".")
+    if parts[:2] == ["embedding", "models"] and len(parts) > 4:
+        return [*parts[:2], ".".join(parts[2:-1]), parts[-1]]
+    return parts
+
+
+def _pattern(parts: list[str]) -> list[str]:
+    return [*parts[:2], ANY_KEY, *parts[3:]] if parts[:2] == ["embedding", "models"] and len(parts) > 2 else parts
+
+
+def _put(tree: dict[str, Any], parts: list[str], value: Any) -> None:
+    for part in parts[:-1]:
+        if not isinstance(tree.get(part), dict):
+            tree[part] = {}
+        tree = tree[part]
+    tree[parts[-1]] = value
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one tree over another."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+# Paths -----------------------------------------------------------------------------------------------------------
+
+
+def _anchored(values: Mapping[str, Any], model: type[BaseModel], folder: Path, source: str) -> dict[str, Any]:
+    """Make every path in a tree absolute, seen from a folder."""
+    anchored = dict(values)
+    for name, field in model.model_fields.items():
+        value = anchored.get(name)
+        inner, keyed = _group(field)
+        if inner is not None and isinstance(value, Mapping):
+            nested = value if keyed else {"": value}
+            placed = {
+                key: _anchored(item, inner, folder, source) if isinstance(item, Mapping) else item
+                for key, item in nested.items()
+            }
+            anchored[name] = placed if keyed else placed[""]
+        elif isinstance(value, str | Path) and _is_path(name, field) and not (name == "input" and value == "-"):
+            anchored[name] = _absolute(value, folder, name, source)
+    return anchored
+
+
+def _absolute(value: str | Path, folder: Path, name: str, source: str) -> str:
+    if not str(value).strip() or "\0" in str(value):
+        raise InputError(f"{name} in {source} is empty: expected a path, or leave the key out.")
+    # not Path.resolve: a link into another disk stays the name that the user chose
+    return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100
+
+
+def _find_fantasia_input(mapping: dict[str, Any], folder: Path) -> None:
+    """FANTASIA reads its input relative to the current folder: do so where only that finds it."""
+    given = mapping.get("input")
+    if isinstance(given, str) and given.strip() and not (folder / given).exists() and Path(given).exists():
+        mapping["input"] = str(Path(given).absolute())
+
+
+# One sentence ----------------------------------------------------------------------------------------------------
+
+
+def _sentence(error: ValidationError, values: Mapping[str, Any], source: str, overridden: Sequence[str]) -> str:
+    """Say the first thing that is wrong; an unknown key comes first, as it explains a missing one."""
+    found = error.errors()
+    first = next((entry for entry in found if entry["type"] == "extra_forbidden"), found[0])
+    parts = _location(first["loc"], values, missing=first["type"] == "missing")
+    key = ".".join(parts)
+    where = "given as an override" if any(_within(key, other) for other in overridden) else f"in {source}"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key} {where}.{_nearest(parts)}"
+    if first["type"] == "missing":
+        field = known_keys().get(".".join(_pattern(parts)))
+        about = f" {field.description}" if field is not None else " Expected at least models: with one model."
+        return f"{key} is missing {where}.{about}"
+    if first["type"] == WHOLE:
+        return f"{source}: {'.'.join([*parts, first['msg']])}."
+    return f"{key} {where} is {reprlib.repr(first['input'])}: {_expectation(first)}."
+
+
+def _within(key: str, group: str) -> bool:
+    return key == group or key.startswith(group + ".")
+
+
+def _location(location: Sequence[int | str], values: Any, *, missing: bool) -> list[str]:
+    """Keep of pydantic's location what stands in the file: it also names the types it tried."""
+    parts: list[str] = []
+    for part in location:
+        if isinstance(values, Mapping) and part in values:
+            parts.append(str(part))
+            values = values[part]
+    return [*parts, str(location[-1])] if missing else parts
+
+
+def _nearest(parts: list[str]) -> str:
+    """Name the known key that is nearest: one of the same group, else one of any group."""
+    known = [key.split(".") for key in known_keys()]
+    depth = len(parts)
+    group = {key[depth - 1] for key in known if len(key) >= depth and key[: depth - 1] == _pattern(parts)[: depth - 1]}
+    near = get_close_matches(parts[-1], group, n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {'.'.join([*parts[:-1], near[0]])}?"
+    anywhere = {key[-1]: ".".join(key) for key in reversed(known)}
+    near = get_close_matches(parts[-1], anywhere, n=1, cutoff=0.7)
+    return f" Did you mean {anywhere[near[0]]}?" if near else ""
+
+
+def _expectation(entry: Any) -> str:
+    own = entry.get("ctx", {}).get("error")
+    if isinstance(own, ValueError):
+        return str(own)
+    text = re.sub(r"^Input should be (greater|less)", r"expected a number \1", entry["msg"])
+    text = text.replace("Input should be", "expected")
+    if entry["type"] == "string_type":
+        text = "expected text; put it in quotes"
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,1 @@
+"""Proteins to vectors: one model per worker, every requested layer from one forward pass."""

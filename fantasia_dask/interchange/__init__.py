@@ -1,0 +1,177 @@
+"""Vectors in the layouts of other tools: read into a store of ours, and one of ours written as FANTASIA's.
+
+Four layouts are recognised by what is inside: our own store, FANTASIA's HDF5, HDF5 with one dataset per protein
+(UniProt's ``per-protein.h5`` and many others), and npz. All are streamed, a chunk of rows at a time, none is ever
+unpickled, and links out of a file are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.schema import Space
+from fantasia_dask.store import CHUNK_ROWS, EmbeddingStore, StoreWriter, is_store, open_store
+
+from .export import export_fantasia_hdf5
+from .hdf5 import TYPE_IDS, fantasia_table, is_fantasia, per_protein_table
+from .npz import npz_table
+from .table import Blocks, VectorTable
+
+__all__ = ["TYPE_IDS", "export_fantasia_hdf5", "import_vectors", "recognise"]
+
+
+def recognise(path: str | os.PathLike[str]) -> str:
+    """Tell the layout of a file or folder of vectors by what is inside.
+
+    Returns
+    -------
+    {"store", "fantasia-hdf5", "per-protein-hdf5", "npz"}
+
+    Raises
+    ------
+    InputError
+        If it does not exist or is none of these.
+    """
+    import h5py
+
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: expected embeddings (.zarr, .h5 or .npz).")
+    try:
+        if is_store(path):
+            return "store"
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as embeddings ({error}).") from error
+    if path.is_file() and h5py.is_hdf5(path):
+        return "fantasia-hdf5" if is_fantasia(path) else "per-protein-hdf5"
+    if path.is_file() and zipfile.is_zipfile(path):
+        return "npz"
+    raise InputError(
+        f"{path} is not a file of embeddings: expected a store of fantasia-dask (.zarr, .h5), "
+        "FANTASIA's HDF5, HDF5 with one dataset per protein, or npz."
+    )
+
+
+def _store_table(path: Path) -> VectorTable:
+    """Describe a store of ours."""
+    store = open_store(path)
+
+    def blocks(space: Space, rows: int) -> Blocks:
+        stored = store.stored(space.model, space.layer)
+        present = store.present(space.model, space.layer)
+        for start in range(0, len(store), rows):
+            yield stored[start : start + rows], present[start : start + rows]
+
+    return VectorTable(list(store.ids), list(store.sequences), list(store.spaces), blocks, store.attributes)
+
+
+def _chosen(spaces: Iterable[Space], model: str | None, layer: int | None, path: Path) -> list[Space]:
+    """Keep the embedding spaces asked for, of a file that names its own."""
+    spaces = list(spaces)
+    kept = [s for s in spaces if model in (None, s.model) and layer in (None, s.layer)]
+    if not kept:
+        asked = " ".join([model or "any model", "" if layer is None else f"layer {layer}"]).strip()
+        held = ", ".join(map(str, spaces)) or "no vectors"
+        raise InputError(f"{path} has no vectors of {asked}: it holds {held}.")
+    return kept
+
+
+def _table(path: Path, model: str | None, layer: int | None, key: str | None, profile: str) -> VectorTable:
+    layout = recognise(path)
+    if layout == "npz":
+        return npz_table(path, model, layer, key, profile)
+    if key is not None:
+        raise InputError(f"an array name ({key!r}) is for npz files, and {path} is not one: leave it out.")
+    if layout == "per-protein-hdf5":
+        return per_protein_table(path, model, layer, profile)
+    table = _store_table(path) if layout == "store" else fantasia_table(path, profile)
+    return replace(table, spaces=_chosen(table.spaces, model, layer, path))
+
+
+def import_vectors(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    layer: int | None = None,
+    profile: str = "unknown",
+    key: str | None = None,
+    dtype: str | None = None,
+    sequences: Mapping[str, str] | None = None,
+) -> EmbeddingStore:
+    """Bring vectors that another tool wrote into a store of ours, a chunk of rows at a time.
+
+    Parameters
+    ----------
+    path
+        Any layout that `recognise` knows.
+    out
+        The store to write, ``.zarr`` (or ``.h5``); written aside and renamed when it is whole.
+    model, layer
+        Which model and layer made the vectors: needed for npz and one dataset per protein, which do not say.
+        For the other layouts, which do, the part to keep; by default all of it.
+    profile : str
+        Pooling convention of the vectors. A store of ours brings its own.
+    key : str, optional
+        The array of an npz file to read, when it holds more than one.
+    dtype : {"float16", "float32"}, optional
+        How the vectors are kept; by default float16 stays and float32 and float64 become float32.
+    sequences : mapping of id to sequence, optional
+        Sequences to keep beside the vectors, where the file has none.
+
+    Returns
+    -------
+    EmbeddingStore
+        Rows in the order of the file; a protein without a vector in one of the spaces is not `present` there.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, does not name what it holds, names a protein twice, has vectors of another length
+        or shape, values that are not finite, links, or Python objects.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np.savez(folder / "two.npz", ids=["P1", "P2"], embeddings=np.eye(2, dtype="float16"))
+    >>> import_vectors(folder / "two.npz", folder / "two.zarr", model="Demo", layer=0).spaces[0].dtype
+    'float16'
+    """
+    path, out = Path(path), Path(out)
+    if out.exists() and out.resolve() == path.resolve():
+        raise InputError(f"{path} cannot be read and written at once: give another output.")
+    table = _table(path, model, layer, key, profile)
+    known = sequences or {}
+    kept = [own or known.get(name, "") for name, own in zip(table.ids, table.sequences, strict=True)]
+    stored = {space: replace(space, dtype=dtype or space.dtype) for space in table.spaces}
+    attributes = {**table.attributes, "imported-from": path.name}
+    with StoreWriter(
+        out, ids=table.ids, sequences=kept, spaces=stored.values(), chunk_rows=CHUNK_ROWS, attributes=attributes
+    ) as writer:
+        for found, space in stored.items():
+            start = 0
+            for vectors, present in table.blocks(found, writer.chunk_rows):
+                writer.write(space, start, _cast(vectors, present, space, table.ids[start:], path), present)
+                start += len(vectors)
+    return open_store(out)
+
+
+def _cast(vectors: np.ndarray, present: np.ndarray, space: Space, ids: list[str], path: Path) -> np.ndarray:
+    """Bring one block to the dtype of its space; a number that is not finite there is refused by name."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = np.asarray(vectors).astype(space.dtype)
+    wrong = np.flatnonzero(present & ~np.isfinite(cast).all(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"{path}: the vector of protein {ids[wrong[0]]!r} ({space}) has a value that is not finite in "
+            f"{space.dtype}: expected numbers. Compute it again or leave the protein out."
+        )
+    return cast

@@ -1,0 +1,10 @@
+"""Query vectors times reference vectors: the exact k nearest donors, out of core.
+
+`blockwise.nearest_neighbours` draws the graph; `kernel.tile_hits` answers one block of it; `compiled` holds its
+loops; `topk` orders and merges answers; `memory` cuts the table into blocks that fit.
+"""
+
+from .blockwise import nearest_neighbours
+from .memory import LookupPlan, plan_lookup, task_bytes
+
+__all__ = ["LookupPlan", "nearest_neighbours", "plan_lookup", "task_bytes"]

@@ -1,0 +1,146 @@
+"""Bytes per lookup task, and the blocks that fit a budget.
+
+A task holds a block of queries, a block of the reference, one tile of it in float32, one tile of scores, and the
+candidates of its queries. All of it follows from the shapes, so it is known before anything is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..schema import HIT
+
+__all__ = ["LookupPlan", "plan_lookup", "task_bytes"]
+
+MOST_QUERIES = 16384  # a task then reads little beside what it multiplies, and answers with few megabytes
+MOST_DONORS = 32768  # above this a longer task saves less than 1%
+LEAST_QUERIES = 64
+LEAST_DONORS = 512
+TILE_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class LookupPlan:
+    """How one embedding space is cut into tasks.
+
+    Attributes
+    ----------
+    query_rows, reference_rows : int
+        Rows of one block of each side.
+    batch_size : int
+        Queries multiplied at once within a task.
+    task_bytes : int
+        Most memory that one task holds at once.
+    tasks : int
+        Number of block pairs.
+    """
+
+    query_rows: int
+    reference_rows: int
+    batch_size: int
+    task_bytes: int
+    tasks: int
+
+
+def task_bytes(
+    query_rows: int, reference_rows: int, d: int, k: int, batch_size: int, query_itemsize: int, reference_itemsize: int
+) -> int:
+    """Return the most bytes that one task holds at once.
+
+    Examples
+    --------
+    >>> task_bytes(1024, 32768, d=1024, k=5, batch_size=1024, query_itemsize=4, reference_itemsize=2) // 10**6
+    182
+    """
+    tile = min(TILE_ROWS, reference_rows)
+    batch = min(batch_size, query_rows)
+    queries = query_rows * d * (2 * query_itemsize + 4)  # as read, those that ask, and ready to be multiplied
+    reference = 2 * reference_rows * d * reference_itemsize  # while its chunks are put together there are two
+    scores = tile * d * 4 + batch * tile * 4
+    candidates = query_rows * (4 * k + 8 * (2 * k + 64) + 16 + 3 * HIT.itemsize * k)
+    numbers = 8 * (5 * reference_rows + 5 * query_rows)
+    return queries + reference + scores + candidates + numbers
+
+
+def plan_lookup(
+    q: int,
+    r: int,
+    d: int,
+    *,
+    k: int,
+    batch_size: int = 1024,
+    query_itemsize: int = 4,
+    reference_itemsize: int = 4,
+    budget: int | None = None,
+    threads: int = 1,
+) -> LookupPlan:
+    """Choose the blocks of a lookup.
+
+    Parameters
+    ----------
+    q, r, d, k : int
+        Queries, reference rows, dimensions, neighbours.
+    batch_size : int
+        A ceiling on the queries multiplied at once.
+    query_itemsize, reference_itemsize : int
+        Bytes of one stored number.
+    budget : int, optional
+        Bytes that one task may hold; by default as much as the largest useful blocks need.
+    threads : int
+        Tasks that run at once on the whole cluster; blocks are cut small enough to keep all of them busy.
+
+    Raises
+    ------
+    InputError
+        If even the smallest blocks exceed the budget.
+
+    Examples
+    --------
+    >>> plan_lookup(20_000, 124_000, 1024, k=5, threads=2).tasks
+    8
+    >>> plan_lookup(20_000, 124_000, 1024, k=5, budget=1000)
+    Traceback (most recent call last):
+        ...
+    fantasia_dask.errors.InputError: a lookup task needs at least ...
+    """
+    query_rows, reference_rows = max(1, min(q, MOST_QUERIES)), max(1, min(r, MOST_DONORS))
+
+    def needed(query_rows: int, reference_rows: int) -> int:
+        return task_bytes(query_rows, reference_rows, d, k, batch_size, query_itemsize, reference_itemsize)
+
+    least = needed(min(q, LEAST_QUERIES), min(r, LEAST_DONORS))
+    if budget is not None and least > budget:
+        raise InputError(
+            f"a lookup task needs at least {least / 1e9:.2f} GB; a worker thread has {budget / 1e9:.2f} GB. "
+            "Give the workers more memory, or fewer threads."
+        )
+    while budget is not None and needed(query_rows, reference_rows) > budget:
+        # The larger side goes first: a block pair then stays as square as it can, and reads least.
+        if query_rows > LEAST_QUERIES and (query_rows >= reference_rows or reference_rows <= LEAST_DONORS):
+            query_rows = max(LEAST_QUERIES, query_rows // 2)
+        else:
+            reference_rows = max(LEAST_DONORS, reference_rows // 2)
+    query_rows, reference_rows = _even(q, query_rows), _even(r, reference_rows)
+    while _pairs(q, r, query_rows, reference_rows) < threads and max(query_rows, reference_rows) > LEAST_DONORS:
+        if reference_rows >= query_rows:
+            reference_rows = -(-reference_rows // 2)
+        else:
+            query_rows = -(-query_rows // 2)
+    return LookupPlan(
+        query_rows,
+        reference_rows,
+        min(batch_size, query_rows),
+        needed(query_rows, reference_rows),
+        _pairs(q, r, query_rows, reference_rows),
+    )
+
+
+def _pairs(q: int, r: int, query_rows: int, reference_rows: int) -> int:
+    return -(-q // query_rows) * -(-r // reference_rows)
+
+
+def _even(n: int, most: int) -> int:
+    """Cut n rows into blocks of one size, no larger than `most`: no short block leaves a worker idle."""
+    blocks = max(1, -(-n // most))
+    return max(1, -(-n // blocks))

@@ -1,0 +1,128 @@
+"""A run before anything is written: read the inputs and refuse what cannot work."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import Config, warn_bounded_batches
+from ..errors import FantasiaWarning, InputError
+
+if TYPE_CHECKING:
+    from ..embed.models import EmbeddingRequest
+    from ..reference.bundle import Reference
+    from ..sequences import Protein
+
+__all__ = ["Job", "check", "warn"]
+
+VECTOR_SUFFIXES = {".zarr", ".h5", ".hdf5", ".npz"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that has been checked.
+
+    Attributes
+    ----------
+    config : Config
+    proteins : sequence of Protein
+        The queries; empty when vectors are given.
+    requests : tuple of EmbeddingRequest or None
+        The models to run; None when vectors are given.
+    profile : str or None
+        The pooling convention of the queries; None when it is whatever the given vectors have.
+    reference : Reference or None
+        None when only vectors are wanted.
+    allowed : bool array, shape (proteins of the reference,), or None
+        Which of its proteins passed the taxonomy filter.
+    """
+
+    config: Config
+    proteins: Sequence[Protein]
+    requests: tuple[EmbeddingRequest, ...] | None
+    profile: str | None
+    reference: Reference | None
+    allowed: np.ndarray | None
+
+    @property
+    def wanted(self) -> list[tuple[str, int]]:
+        """The models and layers that the configuration asks for."""
+        models = self.config.embedding.enabled_models
+        return [(key, layer) for key, model in models.items() for layer in model.layer_index]
+
+
+def warn(message: str) -> None:
+    """Tell the user something that does not stop the run."""
+    warnings.warn(message, FantasiaWarning, stacklevel=2)
+
+
+def check(config: Config) -> Job:
+    """Read the inputs and refuse what cannot work; nothing is written.
+
+    Raises
+    ------
+    InputError
+        In the words that the user needs.
+    """
+    from ..reference.bundle import open_reference
+    from ..sequences import read_fasta
+
+    reference = None if config.only_embedding else open_reference(config.require_reference())
+    if config.redundancy_filter:
+        raise InputError(
+            "redundancy_filter is set, and this release cannot filter by redundancy yet: set redundancy_filter: 0."
+        )
+    allowed = None if reference is None else _allowed_proteins(config, reference)
+    if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
+        if config.only_embedding:
+            raise InputError(f"input {config.input} holds vectors, and only_embedding is true: expected FASTA.")
+        return Job(config, (), None, config.embedding.profile, reference, allowed)
+    if config.only_lookup:
+        raise InputError(
+            f"only_lookup is true, but input {config.input} is not a file of vectors: expected .zarr, .h5 or .npz."
+        )
+    warn_bounded_batches(config)
+    proteins = read_fasta(config.input)
+    return Job(config, proteins, _requests(config), _profile(config, reference), reference, allowed)
+
+
+def _requests(config: Config) -> tuple[EmbeddingRequest, ...]:
+    """Describe the models, refusing those that are unknown, not there, or lack a layer."""
+    from ..embed.models import EmbeddingRequest, check_layers, model_spec
+
+    requests = []
+    for key, model in config.embedding.enabled_models.items():
+        spec = model_spec(key, model.checkpoint, model.family)
+        check_layers(spec, model.layer_index)
+        requests.append(EmbeddingRequest(spec, model.layer_index, config.embedding.effective_batch_size(key)))
+    return tuple(requests)
+
+
+def _profile(config: Config, reference: Reference | None) -> str:
+    """Return the pooling convention: the one asked for, else the reference's, else the models' authors'."""
+    if config.embedding.profile:
+        return config.embedding.profile
+    models = config.embedding.enabled_models
+    known = {s.profile for s in reference.spaces if s.model in models} - {"unknown"} if reference else set()
+    if len(known) > 1:
+        raise InputError(
+            f"{config.reference} holds vectors of the profiles {' and '.join(sorted(known))}: "
+            "set embedding.profile to one of them."
+        )
+    return known.pop() if known else "clean"
+
+
+def _allowed_proteins(config: Config, reference: Reference) -> np.ndarray:
+    """Tell which reference proteins pass the taxonomy filter: shape (proteins,), bool."""
+    from ..reference.taxonomy import protein_mask
+
+    return protein_mask(
+        reference.proteins,
+        exclude=config.taxonomy_ids_to_exclude,
+        include=config.taxonomy_ids_included_exclusively,
+    )

@@ -1,0 +1,220 @@
+"""How a run ended: what became of every protein, the manifest, and the summary on the terminal."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import Config
+from ..run_folder import RunFolder, file_sha256, peak_memory_bytes, software_versions, write_json, write_table
+from ..schema import OUTCOME, Space, names
+from .job import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..store import EmbeddingStore
+
+__all__ = ["Clock", "RunSummary", "outcome_of", "summarise_run", "write_manifest"]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did: how many proteins were annotated, with what, and where the files are.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    proteins, embedded, annotated : int
+        Proteins read, with a vector in at least one space, with at least one GO term.
+    terms : int
+        Distinct GO terms over all proteins, counted once per protein.
+    spaces : tuple of str
+        The embedding spaces that were looked up, or only embedded.
+    looked_up : bool
+        False after `only_embedding`.
+    failures : tuple of (str, str)
+        Proteins without any vector, and why.
+    seconds : float
+        Wall time.
+    files : tuple of Path
+        What a person opens first.
+    """
+
+    folder: Path
+    proteins: int
+    embedded: int
+    annotated: int
+    terms: int
+    spaces: tuple[str, ...]
+    looked_up: bool
+    failures: tuple[tuple[str, str], ...]
+    seconds: float
+    files: tuple[Path, ...]
+
+    def text(self) -> str:
+        """Return the summary as a few lines for a terminal."""
+        lines = [f"{self.proteins} proteins, {self.embedded} with vectors ({', '.join(self.spaces) or 'in no space'})"]
+        if self.looked_up:
+            share = 100 * self.annotated / max(self.proteins, 1)
+            lines.append(f"{self.annotated} annotated ({share:.0f}%), with {self.terms} pairs of protein and GO term")
+        lines += [f"without a vector: {name} ({reason})" for name, reason in self.failures[:5]]
+        if len(self.failures) > 5:
+            lines.append(f"... and {len(self.failures) - 5} more: see status.tsv")
+        lines.append(f"done in {self.seconds:.1f} s; results in {self.folder}")
+        lines += [f"  {file.relative_to(self.folder)}" for file in self.files]
+        return "\n".join(lines)
+
+
+@dataclass
+class Clock:
+    """Wall seconds and peak memory of each stage."""
+
+    begun: float = field(default_factory=time.monotonic)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one stage."""
+        begun = time.monotonic()
+        yield
+        seconds = round(time.monotonic() - begun, 3)
+        self.stages[name] = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.begun
+
+
+def outcome_of(job: Job, folder: RunFolder, status: pd.DataFrame, spaces: Sequence[Space]) -> pd.DataFrame:
+    """Say what became of every protein, model and layer, and write status.tsv.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `schema.OUTCOME`, lines in the order of `status`.
+    """
+    status = status.assign(neighbours=0, terms=0)
+    for space in spaces if job.reference is not None else []:
+        here = ((status["model"] == space.model) & (status["layer"] == space.layer)).to_numpy()
+        neighbours, terms = _found(folder, space)
+        of_space = status.loc[here, "accession"]
+        status.loc[here, "neighbours"] = of_space.map(neighbours).fillna(0).astype("int64")
+        status.loc[here, "terms"] = of_space.map(terms).fillna(0).astype("int64")
+    if job.reference is not None:
+        _explain(job.config, status, {(s.model, s.layer) for s in spaces})
+    status = status[names(OUTCOME)]
+    write_table(folder.status, names(OUTCOME), status.itertuples(index=False))
+    return status
+
+
+def _found(folder: RunFolder, space: Space) -> tuple[pd.Series, pd.Series]:
+    """Count neighbours and distinct terms per accession in one space."""
+    import pandas as pd
+
+    accession = pd.read_parquet(folder.queries, columns=["row", "accession"]).set_index("row")["accession"]
+    hits = pd.read_parquet(folder.hits(space.model, space.layer), columns=["query"])["query"].map(accession)
+    parts = sorted(folder.annotation_part(space.model, space.layer, 0).parent.glob("part-*.parquet"))
+    counts = [
+        pd.read_parquet(part, columns=["accession", "go_id"]).drop_duplicates()["accession"].value_counts()
+        for part in parts
+    ]
+    return hits.value_counts(), pd.concat(counts) if counts else pd.Series(dtype="int64")
+
+
+def _explain(config: Config, status: pd.DataFrame, spaces: set[tuple[str, int]]) -> None:
+    """Say why a protein with a vector got no term."""
+    silent = (status["status"] != "failed") & (status["terms"] == 0) & (status["reason"] == "")
+    for line in status.index[silent.to_numpy()]:
+        model, layer = status.at[line, "model"], int(status.at[line, "layer"])
+        threshold = config.embedding.models[model].distance_threshold
+        if (model, layer) not in spaces:
+            reason = "the reference has no vectors of this model and layer"
+        elif status.at[line, "neighbours"]:
+            reason = "its neighbours have no GO term"
+        elif threshold is not None:
+            reason = f"no donor within distance {threshold}"
+        else:
+            reason = "no donor is allowed to answer"
+        status.at[line, "reason"] = reason
+
+
+def summarise_run(
+    job: Job, folder: RunFolder, outcome: pd.DataFrame, spaces: Sequence[Space], clock: Clock, files: Sequence[Path]
+) -> RunSummary:
+    """Count what a run did."""
+    by_protein = outcome.groupby("accession", sort=False)
+    failed = by_protein["status"].agg(lambda states: (states == "failed").all())
+    reasons = by_protein["reason"].first()
+    annotated = by_protein["terms"].max() > 0
+    return RunSummary(
+        folder.path,
+        len(by_protein),
+        int((~failed).sum()),
+        int(annotated.sum()),
+        _pairs(folder, spaces) if job.reference is not None else 0,
+        tuple(map(str, spaces)),
+        job.reference is not None,
+        tuple((str(name), str(reasons[name])) for name in failed.index[failed.to_numpy()]),
+        clock.seconds,
+        tuple(files),
+    )
+
+
+def _pairs(folder: RunFolder, spaces: Sequence[Space]) -> int:
+    """Count distinct pairs of protein and term over all spaces; parts of all spaces cover the same queries."""
+    import pandas as pd
+
+    parts: dict[str, list[Path]] = {}
+    for space in spaces:
+        for part in folder.annotation_part(space.model, space.layer, 0).parent.glob("part-*.parquet"):
+            parts.setdefault(part.name, []).append(part)
+    return sum(
+        len(pd.concat([pd.read_parquet(p, columns=["accession", "go_id"]) for p in same]).drop_duplicates())
+        for same in parts.values()
+    )
+
+
+def write_manifest(
+    job: Job, folder: RunFolder, store: EmbeddingStore, spaces: Sequence[Space], summary: RunSummary, clock: Clock
+) -> None:
+    """Write what was run, on what, with what, how long it took, and what came out."""
+    reference = job.reference
+    source = Path(job.config.input)
+    manifest: dict[str, Any] = {
+        "format": "fantasia-dask-run",
+        "started": clock.started,
+        "seconds": round(clock.seconds, 3),
+        "stages": clock.stages,
+        "host": socket.gethostname(),
+        "versions": software_versions(),
+        "input": {"path": str(source), "sha256": file_sha256(source) if source.is_file() else None},
+        "embeddings": str(store.path),
+        "spaces": [asdict(space) for space in spaces],
+        "reference": None
+        if reference is None
+        else {
+            "path": str(reference.path),
+            "manifest_sha256": file_sha256(reference.path / "manifest.json"),
+            "go_release": reference.manifest.get("go_release"),
+            "proteins": len(reference.proteins),
+            "proteins_allowed": int(job.allowed.sum()) if job.allowed is not None else None,
+        },
+        "counts": {
+            "proteins": summary.proteins,
+            "embedded": summary.embedded,
+            "annotated": summary.annotated,
+            "protein_term_pairs": summary.terms,
+        },
+        "files": [str(file.relative_to(folder.path)) for file in summary.files],
+    }
+    write_json(folder.manifest, manifest)

@@ -1,0 +1,138 @@
+"""The vectors of a run: computed, or brought along; and which of them compare with the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+from ..progress import Progress
+from ..run_folder import RunFolder
+from ..schema import STATUS, Space, names
+from .job import Job, warn
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from distributed import Client
+
+    from ..store import EmbeddingStore
+
+__all__ = ["comparable_spaces", "embed", "given_vectors", "status_of_given"]
+
+
+def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
+    """Open the vectors given as input; those in another tool's layout are brought into a store of ours first."""
+    from ..interchange import import_vectors, recognise
+    from ..store import open_store
+
+    source = job.config.input
+    layout = recognise(source)
+    if layout == "store":
+        return open_store(source)
+    wanted = job.wanted
+    known = {"model": wanted[0][0], "layer": wanted[0][1]} if len(wanted) == 1 else {}
+    named = layout == "fantasia-hdf5"
+    return import_vectors(
+        source, folder.embeddings("zarr"), profile=job.profile or "unknown", **({} if named else known)
+    )
+
+
+def embed(job: Job, folder: RunFolder, client: Client, progress: Progress) -> tuple[EmbeddingStore, pd.DataFrame]:
+    """Compute the vectors of all proteins."""
+    from ..embed.blocks import embed_proteins
+    from ..store import open_store
+
+    settings = job.config.embedding
+    out = folder.embeddings(settings.format)
+    assert job.requests is not None
+    assert job.profile is not None
+    with progress.stage("embedding", len(job.proteins) * len(job.requests), "proteins") as advance:
+        status = embed_proteins(
+            [p.accession for p in job.proteins],
+            [p.sequence for p in job.proteins],
+            job.requests,
+            out,
+            profile=job.profile,
+            device=settings.device,
+            packet_size=settings.queue_batch_size,
+            max_residues=settings.max_sequence_length,
+            cache=settings.cache,
+            client=client,
+            progress=_steps(advance),
+        )
+    return open_store(out), status
+
+
+def _steps(advance: Callable[[int], None]) -> Callable[..., None]:
+    """Turn "so many done of so many" into steps."""
+    last = 0
+
+    def told(done: int, total: int, description: str = "") -> None:
+        nonlocal last
+        advance(done - last)
+        last = done
+
+    return told
+
+
+def comparable_spaces(job: Job, store: EmbeddingStore) -> list[Space]:
+    """Return the spaces that queries and reference share; warn of those missing, refuse those that do not compare."""
+    spaces = []
+    for model, layer in job.wanted:
+        if not store.has(model, layer):
+            warn(f"{store.path} has no vectors of {model} layer {layer}: it is left out.")
+            continue
+        space = store.space(model, layer)
+        if job.reference is None:
+            spaces.append(space)
+        elif not job.reference.store.has(model, layer):
+            held = ", ".join(map(str, job.reference.spaces))
+            warn(f"reference {job.reference.path} has no vectors of {space}: it finds no donors there. It holds {held}.")
+        else:
+            _check_comparable(space, job.reference.store.space(model, layer), job.reference.path)
+            spaces.append(space)
+    return spaces
+
+
+def _check_comparable(query: Space, donor: Space, path: Path) -> None:
+    """Refuse vectors that were not made alike: their distances would mean nothing."""
+    if query.dimension != donor.dimension:
+        raise InputError(
+            f"queries have {query.dimension} dimensions in {query}, reference {path} has {donor.dimension}: "
+            "expected vectors of one model. Compute the queries with the model of the reference."
+        )
+    if query.profile != donor.profile and "unknown" not in (query.profile, donor.profile):
+        raise InputError(
+            f"queries were pooled with profile {query.profile} in {query}, reference {path} with {donor.profile}: "
+            f"their vectors do not compare. Set embedding.profile: {donor.profile} and embed again."
+        )
+    if query.revision and donor.revision and query.revision != donor.revision:
+        warn(
+            f"queries and reference were made by different checkpoints of {query} ({query.checkpoint} at "
+            f"{query.revision}, {donor.checkpoint} at {donor.revision}): distances mean little unless the weights are equal."
+        )
+
+
+def status_of_given(store: EmbeddingStore, spaces: Sequence[Space]) -> pd.DataFrame:
+    """Account for vectors that were not computed here."""
+    import pandas as pd
+
+    frames = []
+    for space in spaces:
+        present = store.present(space.model, space.layer)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "accession": store.ids,
+                    "model": space.model,
+                    "layer": space.layer,
+                    "status": np.where(present, "embedded", "failed"),
+                    "residues": store.lengths,
+                    "reason": np.where(present, "", f"{store.path.name} has no vector of it"),
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names(STATUS))

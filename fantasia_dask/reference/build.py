@@ -1,0 +1,271 @@
+"""FASTA, annotations and ontology to the tables of a reference."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fantasia_dask.errors import InputError, did_you_mean
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS, Column, names
+from fantasia_dask.sequences import Protein
+
+from .obo import Ontology, read_obo
+from .sources import AnnotationSource, ReferenceProtein, read_annotations, read_proteins
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["CURATED", "EXPERIMENTAL", "ReferenceTables", "collect", "typed"]
+
+EXPERIMENTAL = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP", "TAS", "IC")
+"""GO's experimental codes, those of high-throughput experiments included, and the two by which a curator vouches.
+
+FANTASIA keeps `CURATED` alone. The H codes are experiments too, and were plain EXP, IDA, IMP, IGI and IEP until GO
+split them off in 2018; leaving them out would make a reference depend on the year of its annotation file. In yeast
+and E. coli they carry every twelfth annotation, most of them localisations.
+"""
+
+CURATED = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "TAS", "IC")
+"""The evidence codes of the references that FANTASIA publishes."""
+
+ALL_CODES = (*EXPERIMENTAL, "IBA", "IBD", "IKR", "IRD", "ISS", "ISO", "ISA", "ISM", "IGC", "RCA", "NAS", "IEA")
+
+
+@dataclass(frozen=True)
+class ReferenceTables:
+    """A reference but for its vectors.
+
+    Attributes
+    ----------
+    proteins : DataFrame
+        Columns of `schema.PROTEINS`; the proteins of one sequence share a row.
+    annotations : DataFrame
+        Columns of `schema.ANNOTATIONS`, grouped by protein.
+    terms, relations : DataFrame
+        The ontology, columns of `schema.TERMS` and `schema.RELATIONS`.
+    counts : dict
+        What was read, kept, replaced and left out; JSON values.
+    go_release : str
+        The ontology's ``data-version``.
+    evidence : tuple of str
+        The evidence codes that were kept.
+    sources : tuple of Path
+        The files that were read.
+    """
+
+    proteins: pd.DataFrame
+    annotations: pd.DataFrame
+    terms: pd.DataFrame
+    relations: pd.DataFrame
+    counts: dict[str, Any]
+    go_release: str = ""
+    evidence: tuple[str, ...] = EXPERIMENTAL
+    sources: tuple[Path, ...] = field(default=())
+
+    @cached_property
+    def representatives(self) -> list[Protein]:
+        """The first protein of each row, in row order: what is embedded, and names the row in the store."""
+        first = self.proteins.drop_duplicates("row").sort_values("row")
+        return [Protein(a, s) for a, s in zip(first["accession"], first["sequence"], strict=True)]
+
+
+def typed(table: pd.DataFrame, columns: Iterable[Column]) -> pd.DataFrame:
+    """Return a table with exactly these columns, in order and of their dtypes, its lines numbered from 0."""
+    columns = list(columns)
+    return table[names(columns)].astype({c.name: c.dtype for c in columns}).reset_index(drop=True)
+
+
+def collect(
+    fasta: str | os.PathLike[str],
+    annotations: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    ontology: str | os.PathLike[str],
+    *,
+    evidence: Collection[str] | None = None,
+) -> ReferenceTables:
+    """Bring proteins, annotations and ontology together.
+
+    Proteins of one sequence share a row; rows are numbered in the order in which sequences first appear. Of the
+    annotations stay those of proteins in the FASTA, with a chosen evidence code, without ``NOT`` and ``ND``; their
+    GO ids are brought to current terms, and what cannot be is dropped. All of it is counted.
+
+    Parameters
+    ----------
+    fasta
+        Proteins; UniProt headers give accession, taxon, organism and gene. Records without residues are left out.
+    annotations
+        One file or several: GAF 2.0 to 2.2, or tables with a header line.
+    ontology
+        OBO file.
+    evidence : collection of str, optional
+        Evidence codes to keep; by default `EXPERIMENTAL`. Annotations without a code are kept.
+
+    Raises
+    ------
+    InputError
+        If a file is broken, an evidence code is unknown, or no annotation is left.
+    """
+    codes = _check_evidence(evidence)
+    paths = [Path(p) for p in ([annotations] if isinstance(annotations, str | os.PathLike) else annotations)]
+    proteins = read_proteins(fasta)
+    graph = read_obo(ontology)
+    sources = [read_annotations(path) for path in paths]
+    table, counts = _number_proteins(proteins)
+    kept, annotation_counts = _annotate(table, sources, graph, codes, paths)
+    table = _with_taxa(table, sources)
+    counts |= annotation_counts
+    counts["taxa"] = int(table["taxon"].nunique())
+    return ReferenceTables(
+        typed(table, PROTEINS),
+        typed(kept, ANNOTATIONS),
+        graph.terms,
+        graph.relations,
+        counts,
+        graph.release,
+        codes,
+        (Path(fasta), *paths, Path(ontology)),
+    )
+
+
+def _check_evidence(evidence: Collection[str] | None) -> tuple[str, ...]:
+    if evidence is None:
+        return EXPERIMENTAL
+    codes = tuple(dict.fromkeys([evidence] if isinstance(evidence, str) else evidence))
+    for code in codes:
+        if code not in ALL_CODES:
+            raise InputError(
+                f"{code!r} is not an evidence code of GO: expected {', '.join(ALL_CODES)}."
+                + did_you_mean(code.upper(), ALL_CODES)
+            )
+    if not codes:
+        raise InputError("no evidence code is chosen: a reference needs at least one, for instance IDA.")
+    return codes
+
+
+def _number_proteins(proteins: list[ReferenceProtein]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Number the proteins and give those of one sequence one row."""
+    import pandas as pd
+
+    rows: dict[str, int] = {}
+    lines = []
+    for p in proteins:
+        if p.sequence:
+            row = rows.setdefault(p.sequence, len(rows))
+            lines.append((len(lines), row, p.accession, p.taxon, p.organism, p.gene, len(p.sequence), p.sequence))
+    counts = {"proteins": len(lines), "rows": len(rows), "proteins_without_sequence": len(proteins) - len(lines)}
+    if not lines:
+        raise InputError("no protein of the FASTA has a sequence: a reference needs at least one.")
+    return pd.DataFrame(lines, columns=names(PROTEINS)), counts
+
+
+def _with_taxa(proteins: pd.DataFrame, sources: list[AnnotationSource]) -> pd.DataFrame:
+    """Take the taxon of a protein from its annotations where its header names none."""
+    import pandas as pd
+
+    if (proteins["taxon"] != 0).all():
+        return proteins
+    known = pd.concat([source.table.loc[source.table["taxon"] != 0, ["accession", "taxon"]] for source in sources])
+    known = known.drop_duplicates("accession").set_index("accession")["taxon"]
+    found = proteins["accession"].map(known).fillna(0).astype("int64")
+    return proteins.assign(taxon=proteins["taxon"].where(proteins["taxon"] != 0, found))
+
+
+def _annotate(
+    proteins: pd.DataFrame,
+    sources: list[AnnotationSource],
+    graph: Ontology,
+    codes: tuple[str, ...],
+    paths: list[Path],
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Choose annotations, one reason after another, and count what each of them takes away."""
+    import pandas as pd
+
+    if not sources:
+        raise InputError("no file of annotations is given: a reference needs at least one.")
+    counts: Counter[str] = Counter()
+    for source in sources:
+        counts.update({f"annotations_{reason}": n for reason, n in source.counts.items()})
+    table = pd.concat([source.table for source in sources], ignore_index=True)
+
+    chosen = table["evidence"].isin((*codes, ""))
+    counts["annotations_other_evidence"] = int((~chosen).sum())
+    table = table[chosen]
+
+    number = table["accession"].map(proteins.set_index("accession")["protein"])
+    counts["annotations_other_protein"] = int(number.isna().sum())
+    table = table.assign(protein=number)[number.notna()].astype({"protein": "int64"})
+
+    table, id_counts = _current_terms(table, graph)
+    counts.update(id_counts)
+    table = table.rename(columns={"reference": "source"})[names(ANNOTATIONS)]
+    duplicate = table.duplicated()
+    counts["annotations_duplicate"] = int(duplicate.sum())
+    table = table[~duplicate].sort_values("protein", kind="stable")
+    if table.empty:
+        raise InputError(_nothing_left(proteins, sources, counts, paths))
+    by_evidence = table["evidence"].value_counts().sort_index()
+    return table, {
+        **counts,
+        "annotations": len(table),
+        "annotated_proteins": int(table["protein"].nunique()),
+        "evidence": {code or "none": int(n) for code, n in by_evidence.items()},
+    }
+
+
+def _nothing_left(
+    proteins: pd.DataFrame, sources: list[AnnotationSource], counts: Counter[str], paths: list[Path]
+) -> str:
+    """Tell why no annotation is left, with an example from each side."""
+    where = ", ".join(map(str, paths))
+    example = next((source.table["accession"].iloc[0] for source in sources if len(source.table)), "none")
+    return (
+        f"no annotation of {where} can be used: of {counts['annotations_read']} lines "
+        f"{counts['annotations_other_evidence']} have other evidence codes and {counts['annotations_other_protein']} "
+        f"are of proteins that are not in the FASTA (annotated: {example!r}, "
+        f"FASTA: {proteins['accession'].iloc[0]!r})."
+    )
+
+
+def _current_terms(table: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Bring GO ids to current terms, or drop them; counts are lines of annotation."""
+    terms = graph.terms.set_index("go_id")
+    replaced_by, obsolete = terms["replaced_by"].to_dict(), terms["obsolete"].to_dict()
+    used = table["go_id"].unique()
+    current = {go_id: _follow(go_id, replaced_by, obsolete) for go_id in used}
+    kind = {go_id: _kind(go_id, replaced_by, obsolete) for go_id in used}
+    found = table["go_id"].map(current)
+    outcome = table["go_id"].map(kind) + found.eq("").map({True: "_dropped", False: "_replaced"})
+    tally = outcome.value_counts()
+    counts = {
+        f"ids_{name}": int(tally.get(name, 0))
+        for name in (
+            "alternative_replaced", "alternative_dropped", "obsolete_replaced", "obsolete_dropped", "unknown_dropped",
+        )
+    }  # fmt: skip
+    kept = table.assign(go_id=found)[found.ne("")]
+    # The ontology knows the aspect; a file's own is only for terms outside the three.
+    aspect = kept["go_id"].map(terms["aspect"])
+    return kept.assign(aspect=aspect.where(aspect.ne(""), kept["aspect"])), counts
+
+
+def _kind(go_id: str, replaced_by: dict[str, str], obsolete: dict[str, bool]) -> str:
+    if go_id not in replaced_by:
+        return "unknown"
+    if obsolete[go_id]:
+        return "obsolete"
+    return "alternative" if replaced_by[go_id] else "current"
+
+
+def _follow(go_id: str, replaced_by: dict[str, str], obsolete: dict[str, bool]) -> str:
+    """Follow replacements to a current term; an empty string when they end nowhere, or in a circle."""
+    seen: set[str] = set()
+    while go_id in replaced_by and go_id not in seen:
+        if not replaced_by[go_id]:
+            return "" if obsolete[go_id] else go_id
+        seen.add(go_id)
+        go_id = replaced_by[go_id]
+    return ""

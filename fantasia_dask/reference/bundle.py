@@ -1,0 +1,310 @@
+"""A reference on disk: one folder that anybody makes, checks, carries and shares.
+
+::
+
+    manifest.json         what it is made of: format, sources, evidence, counts, GO release, embedding spaces
+    embeddings.zarr       vectors (r, d) per model and layer; row i is that of the proteins with row i
+    proteins.parquet      annotations.parquet      terms.parquet      relations.parquet
+    checksums.json        SHA-256 of every other file
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fantasia_dask._version import __version__
+from fantasia_dask.errors import InputError
+from fantasia_dask.interchange import import_vectors
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Column, Space
+from fantasia_dask.store import EmbeddingStore, open_store, remove
+
+from .build import ReferenceTables, typed
+from .checksums import CHECKSUMS, file_digest, verify_checksums, write_checksums
+
+if TYPE_CHECKING:
+    import dask.array as da
+    import pandas as pd
+
+__all__ = ["Reference", "describe", "open_reference", "verify_reference", "write_reference"]
+
+FORMAT = "fantasia-dask-reference"
+VERSION = 1
+MANIFEST = "manifest.json"
+EMBEDDINGS = "embeddings.zarr"
+TABLES: dict[str, tuple[Column, ...]] = {
+    "proteins": PROTEINS,
+    "annotations": ANNOTATIONS,
+    "terms": TERMS,
+    "relations": RELATIONS,
+}
+
+
+class Reference:
+    """A reference bundle, read when asked for. Made by `open_reference`.
+
+    Attributes
+    ----------
+    path : Path
+    manifest : dict
+        What `manifest.json` says.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]):
+        self.path = path
+        self.manifest = manifest
+
+    def __repr__(self) -> str:
+        return f"<Reference {self.path}: {self.rows} rows; {', '.join(map(str, self.spaces))}>"
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+        import pyarrow as pa
+
+        file = self.path / f"{name}.parquet"
+        try:
+            return typed(pd.read_parquet(file, engine="pyarrow"), TABLES[name])
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
+
+    @cached_property
+    def proteins(self) -> pd.DataFrame:
+        """One line per protein, columns of `schema.PROTEINS`."""
+        return self._table("proteins")
+
+    @cached_property
+    def annotations(self) -> pd.DataFrame:
+        """One line per annotation, columns of `schema.ANNOTATIONS`."""
+        return self._table("annotations")
+
+    @cached_property
+    def terms(self) -> pd.DataFrame:
+        """One line per GO id, columns of `schema.TERMS`."""
+        return self._table("terms")
+
+    @cached_property
+    def relations(self) -> pd.DataFrame:
+        """The edges of the GO graph, columns of `schema.RELATIONS`."""
+        return self._table("relations")
+
+    @cached_property
+    def store(self) -> EmbeddingStore:
+        """The vectors; ids are the first accession of each row."""
+        return open_store(self.path / EMBEDDINGS)
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """The embedding spaces, by model and layer."""
+        return self.store.spaces
+
+    @property
+    def rows(self) -> int:
+        """r: the number of distinct sequences, and of rows in every array."""
+        return len(self.store)
+
+    def vectors(self, model: str, layer: int, block_rows: int | None = None) -> da.Array:
+        """Return the vectors of one space as a lazy Dask array, shape (r, d); as `EmbeddingStore.vectors`."""
+        return self.store.vectors(model, layer, block_rows)
+
+
+# Writing ------------------------------------------------------------------------------------------------------------
+
+
+def write_reference(
+    path: str | os.PathLike[str],
+    *,
+    tables: ReferenceTables,
+    embeddings: str | os.PathLike[str],
+    sources: Iterable[str | os.PathLike[str]] | None = None,
+    overwrite: bool = False,
+    move: bool = False,
+) -> Reference:
+    """Write a bundle aside and give it its name when it is whole.
+
+    Parameters
+    ----------
+    path
+        The folder to make.
+    tables
+        What `collect` made.
+    embeddings
+        A finished store with one entry per row of the reference, in row order, named by the first accession of the
+        row: what `gather_embeddings` makes, or embedding `tables.representatives`.
+    sources
+        Files whose name, size and checksum the manifest records; by default those that `tables` was made from.
+    overwrite : bool
+        Replace a bundle that is there. Anything else at `path` is never touched.
+    move : bool
+        Move the store into the bundle instead of copying it.
+
+    Raises
+    ------
+    InputError
+        If there is something at `path` already, or the store's rows are not those of the tables.
+    """
+    path, embeddings = Path(path), Path(embeddings)
+    _check_free(path, overwrite)
+    _check_rows(open_store(embeddings), tables)
+    partial = path.with_name(path.name + ".partial")
+    remove(partial)
+    partial.mkdir(parents=True)
+    try:
+        for name, columns in TABLES.items():
+            _write_table(partial / f"{name}.parquet", typed(getattr(tables, name), columns))
+        store = _place_store(embeddings, partial / EMBEDDINGS, move)
+        manifest = _manifest(tables, store, tables.sources if sources is None else sources)
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_checksums(partial)
+        _rename(partial, path)
+    finally:
+        remove(partial)
+    return open_reference(path)
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if not path.exists() and not path.is_symlink():
+        return
+    if path.is_dir() and not any(path.iterdir()):
+        return
+    if not is_reference(path):
+        raise InputError(f"{path} exists and is not a reference: give another name.")
+    if not overwrite:
+        raise InputError(f"{path} holds a reference already: give another name, or --overwrite to replace it.")
+
+
+def _check_rows(store: EmbeddingStore, tables: ReferenceTables) -> None:
+    """Refuse a store whose rows are not those of the proteins: every answer would be of the wrong protein."""
+    expected = [protein.accession for protein in tables.representatives]
+    found = list(store.ids)
+    if found == expected:
+        return
+    if len(found) != len(expected):
+        raise InputError(f"{store.path} has {len(found)} rows, the reference {len(expected)}: expected as many.")
+    row = next(i for i, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1])
+    raise InputError(
+        f"row {row} of {store.path} is {found[row]!r} where the reference has {expected[row]!r}: "
+        "expected the first accession of each row, in row order."
+    )
+
+
+def _place_store(source: Path, target: Path, move: bool) -> EmbeddingStore:
+    if not source.is_dir():
+        return import_vectors(source, target)
+    if move:
+        shutil.move(source, target)
+    else:
+        shutil.copytree(source, target)
+    return open_store(target)
+
+
+def _write_table(file: Path, table: pd.DataFrame) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), file, compression="zstd")
+
+
+def _manifest(
+    tables: ReferenceTables, store: EmbeddingStore, sources: Iterable[str | os.PathLike[str]]
+) -> dict[str, Any]:
+    spaces = [
+        asdict(space) | {"vectors": int(np.count_nonzero(store.present(space.model, space.layer)))}
+        for space in store.spaces
+    ]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "software": f"fantasia-dask {__version__}",
+        "sources": [{"name": p.name, "bytes": p.stat().st_size, "sha256": file_digest(p)} for p in map(Path, sources)],
+        "go_release": tables.go_release,
+        "evidence": list(tables.evidence),
+        "counts": tables.counts,
+        "spaces": spaces,
+    }
+
+
+def _rename(partial: Path, path: Path) -> None:
+    """Put the new bundle in the place of the old one, which is gone only when the new one is there."""
+    old = path.with_name(path.name + ".old")
+    if path.exists():
+        remove(old)
+        path.rename(old)
+    partial.rename(path)
+    remove(old)
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def _read_manifest(path: Path) -> dict[str, Any] | None:
+    """Return the manifest of a bundle; None if the folder holds none, or one of something else."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
+
+
+def is_reference(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder is a reference bundle, by its manifest."""
+    return _read_manifest(Path(path)) is not None
+
+
+def open_reference(path: str | os.PathLike[str]) -> Reference:
+    """Open a reference bundle; nothing but its manifest is read.
+
+    Raises
+    ------
+    InputError
+        If there is no bundle at `path`, a newer release wrote it, or a part of it is missing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it.")
+    manifest = _read_manifest(path)
+    if manifest is None:
+        raise InputError(
+            f"{path} is not a reference: expected a folder with the {MANIFEST} that `fantasia-dask reference build` "
+            "writes."
+        )
+    version = manifest.get("version")
+    if version != VERSION:
+        raise InputError(
+            f"{path} has format version {version}; this release reads {VERSION}. Update fantasia-dask, or build the "
+            "reference again."
+        )
+    for name in (*(f"{table}.parquet" for table in TABLES), f"{EMBEDDINGS}/zarr.json", CHECKSUMS):
+        if not (path / name).is_file():
+            raise InputError(f"{path / name} is missing: fetch or build the reference again.")
+    return Reference(path, manifest)
+
+
+def verify_reference(path: str | os.PathLike[str]) -> int:
+    """Compare every file of a bundle with its checksum and return how many there are.
+
+    Raises
+    ------
+    InputError
+        If it is no bundle, or naming the first file that is missing, damaged or does not belong to it.
+    """
+    path = Path(path)
+    if not is_reference(path) and not (path / CHECKSUMS).is_file():
+        open_reference(path)
+    return verify_checksums(path)
+
+
+def describe(path: str | os.PathLike[str]) -> str:
+    """Tell what a bundle holds, as text for the terminal: what can be asked of it before a run."""
+    from .info import describe_reference
+
+    return describe_reference(open_reference(path))

@@ -1,0 +1,66 @@
+"""What tells a damaged or changed bundle from the one that was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from fantasia_dask.errors import InputError
+
+__all__ = ["CHECKSUMS", "file_digest", "verify_checksums", "write_checksums"]
+
+CHECKSUMS = "checksums.json"
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Name every file of a folder but the checksums themselves, relative to it, in order."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name != CHECKSUMS and (path.is_symlink() or not path.is_dir()):
+            yield name
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the checksum of every file of a folder, the chunks of arrays among them."""
+    digests = {name: file_digest(folder / name) for name in _files(folder)}
+    (folder / CHECKSUMS).write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_checksums(folder: Path) -> dict[str, str]:
+    try:
+        digests = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / CHECKSUMS} cannot be read ({error}): the bundle cannot be verified.") from error
+    if not isinstance(digests, dict):
+        raise InputError(f"{folder / CHECKSUMS} is not a list of checksums: fetch or build the reference again.")
+    return digests
+
+
+def verify_checksums(folder: Path) -> int:
+    """Compare every file of a folder with its checksum and return how many there are.
+
+    Raises
+    ------
+    InputError
+        Naming the first file, in order, that is missing, damaged, or not among those written.
+    """
+    expected = _read_checksums(folder)
+    found = set(_files(folder))
+    for name in sorted(found | set(expected)):
+        path = folder / name
+        if name not in found:
+            raise InputError(f"{path} is missing: fetch or build the reference again.")
+        if name not in expected:
+            raise InputError(f"{path} does not belong to the reference: remove it, or build the reference again.")
+        # A link could lead anywhere; a bundle never holds one.
+        if path.is_symlink() or not path.is_file() or file_digest(path) != expected[name]:
+            raise InputError(f"{path} is damaged: its checksum differs. Fetch or build the reference again.")
+    return len(expected)

@@ -1,0 +1,82 @@
+"""What a reference holds, as text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .bundle import Reference
+
+__all__ = ["describe_reference"]
+
+TOP_TAXA = 10
+SPACE_HEADER = ("model", "layer", "d", "dtype", "vectors", "size", "profile", "checkpoint")
+
+
+def describe_reference(reference: Reference) -> str:
+    """Return the embedding spaces, and counts of proteins, taxa and evidence, as lines of text."""
+    manifest = reference.manifest
+    facts = [
+        ("reference", str(reference.path)),
+        ("created", f"{manifest.get('created', '')} by {manifest.get('software', '')}"),
+        ("GO release", manifest.get("go_release") or "not named"),
+        ("sequences", f"{reference.rows:,} (rows of every array)"),
+        ("proteins", f"{len(reference.proteins):,}, of them annotated {reference.annotations['protein'].nunique():,}"),
+        ("annotations", f"{len(reference.annotations):,}"),
+    ]
+    parts = [
+        "\n".join(f"{name:<12} {value}" for name, value in facts),
+        "Embeddings\n" + _columns([SPACE_HEADER, *_space_lines(reference)]),
+        "Taxa\n" + _columns(_taxon_lines(reference)),
+        "Evidence\n" + _columns(_evidence_lines(reference)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _space_lines(reference: Reference) -> Iterable[tuple[str, ...]]:
+    for space in reference.spaces:
+        vectors = int(reference.store.present(space.model, space.layer).sum())
+        itemsize = 2 if space.dtype == "float16" else 4
+        yield (
+            space.model,
+            str(space.layer),
+            str(space.dimension),
+            space.dtype,
+            f"{vectors:,}",
+            _size(reference.rows * space.dimension * itemsize),
+            space.profile,
+            space.checkpoint or "brought along",
+        )
+
+
+def _size(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} TB"
+
+
+def _taxon_lines(reference: Reference) -> list[tuple[str, ...]]:
+    groups = reference.proteins.groupby("taxon")["organism"].agg(["size", "first"])
+    groups = groups.sort_values(["size"], ascending=False, kind="stable")
+    lines = [
+        (str(taxon) if taxon else "unknown", f"{size:,}", str(organism))
+        for taxon, size, organism in groups.head(TOP_TAXA).itertuples()
+    ]
+    rest = groups["size"].iloc[TOP_TAXA:]
+    return [*lines, (f"{len(rest)} more", f"{rest.sum():,}", "")] if len(rest) else lines
+
+
+def _evidence_lines(reference: Reference) -> list[tuple[str, ...]]:
+    counts: Any = reference.annotations["evidence"].value_counts().sort_values(ascending=False, kind="stable")
+    return [(str(code) or "none", f"{n:,}") for code, n in counts.items()]
+
+
+def _columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lay lines out in columns."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

@@ -1,0 +1,142 @@
+"""The ontology file, read once: its terms and its edges as two tables."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.schema import RELATIONS, TERMS, names
+from fantasia_dask.sequences import open_text
+
+if TYPE_CHECKING:
+    import networkx
+    import pandas as pd
+
+__all__ = ["Ontology", "read_obo"]
+
+ASPECT_OF = {"molecular_function": "F", "biological_process": "P", "cellular_component": "C"}
+HIERARCHY = ("is_a", "part_of")
+
+
+@dataclass(frozen=True)
+class Ontology:
+    """The GO graph as tables.
+
+    Attributes
+    ----------
+    terms : DataFrame
+        Columns of `schema.TERMS`, sorted by GO id: current terms, obsolete ones and alternative ids. A term is
+        current when it is not obsolete and `replaced_by` is empty.
+    relations : DataFrame
+        Columns of `schema.RELATIONS`, sorted: every edge between two terms of the file.
+    release : str
+        The file's ``data-version``; an empty string when it names none.
+    """
+
+    terms: pd.DataFrame
+    relations: pd.DataFrame
+    release: str
+
+
+def read_obo(path: str | os.PathLike[str]) -> Ontology:
+    """Read an ontology in OBO format, plain or packed (``.gz``, ``.bz2``, ``.xz``).
+
+    Raises
+    ------
+    InputError
+        If the file is not OBO, holds no term, or its is_a and part_of edges run in a circle.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "tiny.obo")
+    >>> _ = file.write_text("data-version: today\\nontology: go\\n\\n[Term]\\nid: GO:1\\nname: root\\nalt_id: GO:2\\n")
+    >>> read_obo(file).terms[["go_id", "name", "replaced_by"]].values.tolist()
+    [['GO:1', 'root', ''], ['GO:2', 'root', 'GO:1']]
+    """
+    path = Path(path)
+    graph = _parse(path)
+    defined = {go_id: term for go_id, term in graph.nodes(data=True) if "name" in term}
+    if not defined:
+        raise InputError(f"{path} holds no term: expected an ontology in OBO format, with [Term] stanzas.")
+    _check_acyclic(graph, path)
+    return Ontology(_terms(defined), _relations(graph, defined), str(graph.graph.get("data-version") or ""))
+
+
+def _parse(path: Path) -> networkx.MultiDiGraph:
+    import obonet
+
+    with open_text(path) as text, _quiet():
+        try:
+            return obonet.read_obo(text, ignore_obsolete=False)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(
+                f"{path} cannot be read as OBO ({reason}): expected 'tag: value' lines and one id per [Term]."
+            ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep obonet's remarks on missing headers from the terminal; what matters is checked here."""
+    logger = logging.getLogger("obonet")
+    # obonet also speaks through the root logger, which is silenced below WARNING for the length of the reading.
+    previous, root_disabled = logger.level, logging.root.manager.disable
+    logging.disable(max(logging.WARNING, root_disabled))
+    try:
+        yield
+    finally:
+        logging.disable(root_disabled)
+        logger.setLevel(previous)
+
+
+def _terms(defined: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = {go_id: _term_row(go_id, term) for go_id, term in defined.items()}
+    for go_id, term in defined.items():
+        if term.get("is_obsolete") == "true":
+            continue
+        for alternative in term.get("alt_id", []):
+            # A stanza of its own says more than being mentioned as an alternative; the first mention wins.
+            name, aspect = rows[go_id][1], rows[go_id][2]
+            rows.setdefault(alternative, (alternative, name, aspect, False, go_id))
+    table = pd.DataFrame(sorted(rows.values()), columns=names(TERMS))
+    return table.astype({column.name: column.dtype for column in TERMS})
+
+
+def _term_row(go_id: str, term: dict[str, Any]) -> tuple[str, str, str, bool, str]:
+    obsolete = term.get("is_obsolete") == "true"
+    replacements = term.get("replaced_by", []) if obsolete else []
+    # Two replacements are a choice that only a curator can make.
+    replaced_by = replacements[0] if len(replacements) == 1 else ""
+    return go_id, term["name"], ASPECT_OF.get(term.get("namespace", ""), ""), obsolete, replaced_by
+
+
+def _relations(graph: networkx.MultiDiGraph, defined: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    edges = sorted(
+        (child, relation, parent)
+        for child, parent, relation in graph.edges(keys=True)
+        if child in defined and parent in defined
+    )
+    table = pd.DataFrame(edges, columns=names(RELATIONS))
+    return table.astype({column.name: column.dtype for column in RELATIONS})
+
+
+def _check_acyclic(graph: networkx.MultiDiGraph, path: Path) -> None:
+    """Refuse a graph in which a term is its own ancestor: no ancestors, depths or counts could be told."""
+    import networkx
+
+    hierarchy = networkx.DiGraph((c, p) for c, p, relation in graph.edges(keys=True) if relation in HIERARCHY)
+    if not networkx.is_directed_acyclic_graph(hierarchy):
+        circle = [child for child, _ in networkx.find_cycle(hierarchy)]
+        shown = " -> ".join([*circle[:5], *(["..."] if len(circle) > 5 else []), circle[0]])
+        raise InputError(f"{path}: is_a and part_of run in a circle, {shown}: fetch the ontology again.")

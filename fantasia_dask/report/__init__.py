@@ -1,0 +1,1 @@
+"""GO terms to the files that people open."""

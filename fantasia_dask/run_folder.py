@@ -1,0 +1,152 @@
+"""Where a run keeps its files, and the facts about itself that it leaves there."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .store import remove
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "RunFolder",
+    "file_sha256",
+    "peak_memory_bytes",
+    "software_versions",
+    "write_aside",
+    "write_json",
+    "write_parquet",
+    "write_table",
+]
+
+REPORTED_PACKAGES = (
+    "fantasia-dask", "biopython", "dask", "distributed", "h5py", "numba", "numpy", "pandas", "parasail", "pyarrow",
+    "torch", "transformers", "zarr",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The layout of ``<base_directory>/experiments/<prefix>/``."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, checksums, timings and counts."""
+        return self.path / "manifest.json"
+
+    @property
+    def status(self) -> Path:
+        """One line per input protein, model and layer."""
+        return self.path / "status.tsv"
+
+    @property
+    def queries(self) -> Path:
+        """The query proteins, `schema.QUERIES`."""
+        return self.path / "queries.parquet"
+
+    @property
+    def donors(self) -> Path:
+        """The numbers of the reference proteins that passed the taxonomy filter."""
+        return self.path / "hits" / "donors.parquet"
+
+    def embeddings(self, file_format: str) -> Path:
+        """The query vectors."""
+        return self.path / ("embeddings.h5" if file_format == "hdf5" else "embeddings.zarr")
+
+    def hits(self, model: str, layer: int) -> Path:
+        """The neighbours found in one embedding space, `schema.HITS`."""
+        return self.path / "hits" / f"model={model}" / f"layer={layer}.parquet"
+
+    @property
+    def annotations(self) -> Path:
+        """The transferred terms, a Parquet dataset of `schema.RAW_ANNOTATIONS`."""
+        return self.path / "annotations"
+
+    def annotation_part(self, model: str, layer: int, part: int) -> Path:
+        """The terms of one block of queries in one embedding space."""
+        return self.annotations / f"model={model}" / f"layer={layer}" / f"part-{part:05d}.parquet"
+
+    @property
+    def log(self) -> Path:
+        """What happened, line by line."""
+        return self.path / "run.log"
+
+
+def write_aside(path: Path, content: str) -> None:
+    """Write a text file under another name and give it its own when it is whole and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    remove(partial)
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file aside, keys in the order given."""
+    write_aside(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a tab-separated table aside; a field that holds a tab, quote or newline is quoted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    remove(partial)
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a result."""
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in REPORTED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size that this process has had."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet, aside; equal tables give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    frame.to_parquet(partial, index=False, compression="zstd")
+    partial.replace(path)

@@ -1,0 +1,475 @@
+"""One run, described: one frozen tree of settings, each with one home, one name and a word on when to change it.
+
+`config.py` fills the tree from files and the command line. The descriptions are the documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from .errors import InputError
+from .schema import RAW_ANNOTATIONS
+
+__all__ = [
+    "ClusterSettings",
+    "Config",
+    "EmbeddingSettings",
+    "ModelSettings",
+    "PostprocessSettings",
+    "SecuritySettings",
+    "SummarySettings",
+]
+
+WHOLE = "whole"
+"""Type of an error that is about several keys; its message names them itself."""
+
+MODEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGTP]i?)?B?", re.IGNORECASE)
+PREFIXES = " kmgtp"
+MEASURES = tuple(column.name for column in RAW_ANNOTATIONS if column.dtype == "float64")
+
+
+# What a value may look like before it is checked -----------------------------------------------------------------
+
+
+def _a_number(value: Any) -> Any:
+    """Keep `true` from being read as 1, which YAML's `yes` and `on` would otherwise become."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _several(value: Any) -> Any:
+    """Let a single value stand for a list of one, and nothing for an empty list."""
+    if value is None:
+        return ()
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _folder_name(value: str) -> str:
+    plain = value.strip() == value and value not in {"", ".", ".."} and len(value.encode()) <= 200
+    if not plain or re.search(r"[/\\\x00-\x1f\x7f]", value) or value.startswith("-"):
+        raise ValueError("expected a plain folder name, such as ants_2026, without a path in it")
+    return value
+
+
+def _no_threshold(value: Any) -> Any:
+    """0, false and null all say "no threshold", as in FANTASIA."""
+    if value is False or value is None or (isinstance(value, int | float) and value == 0):
+        return None
+    return _a_number(value)
+
+
+def _layers(value: tuple[int, ...]) -> tuple[int, ...]:
+    if not value or len(set(value)) < len(value):
+        raise ValueError("expected at least one layer, and each layer once")
+    return value
+
+
+def _taxon(value: int | str) -> int | str:
+    text = str(value).strip()
+    if not text or (text.isdecimal() and int(text) == 0):
+        raise ValueError("expected an NCBI taxon id, such as 9606, or a taxon's name")
+    return int(text) if text.isdecimal() else text
+
+
+def _bytes(value: Any) -> Any:
+    """Turn "8GB" or "8 GiB" into bytes."""
+    if isinstance(value, str):
+        match = MEMORY.fullmatch(value.strip())
+        if not match:
+            raise ValueError("expected an amount of memory, such as 8GB")
+        unit = (match[2] or "").lower()
+        power = PREFIXES.index(unit[:1] or " ")
+        return int(float(match[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+    return _a_number(value)
+
+
+Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1)]
+Natural = Annotated[int, BeforeValidator(_a_number), Field(ge=0)]
+Number = Annotated[float, BeforeValidator(_a_number), Field(allow_inf_nan=False)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, BeforeValidator(_no_threshold)]
+Layers = Annotated[tuple[Natural, ...], BeforeValidator(_several), AfterValidator(_layers)]
+Taxon = Annotated[Annotated[int, Field(ge=1)] | str, BeforeValidator(_a_number), AfterValidator(_taxon)]
+Taxa = Annotated[tuple[Taxon, ...], BeforeValidator(_several)]
+Memory = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_bytes)]
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+Statistic = Literal["min", "max", "mean"]
+STATISTICS: tuple[Statistic, ...] = ("min", "max", "mean")
+Weight = Number | dict[Statistic, Number]
+Profile = Literal["pis-3.1", "clean"]
+Family = Literal["esm2", "t5", "esmc"]
+
+METRICS: dict[str, tuple[Statistic, ...]] = {
+    "reliability_index": ("max",),
+    "identity": STATISTICS,
+    "identity_sw": STATISTICS,
+}
+WEIGHTS: dict[str, Weight] = {"reliability_index": {"max": 0.4}, "max_id_g": 0.2, "max_id_l": 0.2, "count": 0.2}
+
+
+# The tree --------------------------------------------------------------------------------------------------------
+
+
+def _clash(text: str) -> PydanticCustomError:
+    """An error of keys that do not go together; `text` begins with the key, relative to the group."""
+    return PydanticCustomError(WHOLE, "{text}", {"text": text})
+
+
+class _Settings(BaseModel):
+    """Frozen, and no key passes unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelSettings(_Settings):
+    """One protein language model of the run."""
+
+    enabled: bool = Field(
+        default=True, description="Whether this model is used. Set it to false to keep a model's settings for later."
+    )
+    batch_size: Count = Field(
+        default=32,
+        description="Proteins that go through the model at once; lower it when memory runs out. It is bounded by "
+        "embedding.queue_batch_size.",
+    )
+    layer_index: Layers = Field(
+        default=(0,),
+        description="Hidden layers to embed and to look up, counted from the output: 0 is the last. One forward "
+        "pass gives them all; the reference must hold the same layers.",
+    )
+    distance_threshold: Threshold = Field(
+        default=None,
+        description="Largest distance between a query and a donor, applied before limit_per_entry; null, false or "
+        "0: no limit. Set it when few, close donors are wanted rather than the nearest ones, however "
+        "far.",
+    )
+    checkpoint: Path | None = Field(
+        default=None,
+        description="Folder of the model's weights and tokenizer. Set it on machines without network, or for a "
+        "model of one's own; null: the published checkpoint of a model that is known by name.",
+    )
+    family: Family | None = Field(
+        default=None,
+        description="How the checkpoint is loaded and its text prepared. Needed only for a model of one's own; "
+        "null: that of the model known by name.",
+    )
+
+
+class EmbeddingSettings(_Settings):
+    """How proteins become vectors, and how vectors are compared."""
+
+    device: Literal["auto", "cuda", "cpu"] = Field(
+        default="auto",
+        description="Where models run; auto takes a GPU where one is found. Set cuda to fail rather than to fall back.",
+    )
+    queue_batch_size: Count = Field(
+        default=256,
+        description="Proteins per Dask task, the unit that is resumed after a stop. Lower it to lose less work or "
+        "to feed more workers, raise it when there are millions of short proteins.",
+    )
+    max_sequence_length: Natural = Field(
+        default=0,
+        description="Residues kept of a protein; 0: all. Set it when a few giants run out of memory; what was cut "
+        "is listed in status.tsv.",
+    )
+    distance_metric: Literal["cosine", "euclidean"] = Field(
+        default="cosine",
+        description="Distance between two vectors. Change it to repeat a study made with euclidean distances.",
+    )
+    profile: Profile | None = Field(
+        default=None,
+        description="Which tokens a protein's mean runs over: pis-3.1 as in FANTASIA's published tables, clean as "
+        "the models' authors advise; null: that of the reference. Set it when embedding without a "
+        "reference.",
+    )
+    format: Literal["zarr", "hdf5"] = Field(
+        default="zarr",
+        description="File format of the query embeddings. hdf5 gives a single file, written by one process; zarr is "
+        "written by all workers.",
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="Folder that keeps embeddings across runs, found again by sequence and model. Set it when the "
+        "same proteins come back; null: none.",
+    )
+    models: dict[str, Annotated[ModelSettings, BeforeValidator(lambda value: {} if value is None else value)]] = Field(
+        default_factory=dict,
+        description="The models by name: ESM, Prot-T5, Prost-T5, Ankh3-Large, ESM3c, or a name of one's own. Each "
+        "is looked up in the part of the reference that bears its name.",
+    )
+
+    @property
+    def enabled_models(self) -> dict[str, ModelSettings]:
+        """The models that the run uses, by name, in the order of the file."""
+        return {key: model for key, model in self.models.items() if model.enabled}
+
+    def effective_batch_size(self, model: str) -> int:
+        """Return the proteins that go through a model at once: never more than one task holds."""
+        return min(self.models[model].batch_size, self.queue_batch_size)
+
+    @model_validator(mode="after")
+    def _check_models(self) -> EmbeddingSettings:
+        for key in self.models:
+            if not MODEL_KEY.fullmatch(key):
+                raise _clash(f"models.{key}: expected a name of letters, digits and . _ + -, such as Prot-T5")
+        if not self.enabled_models:
+            raise _clash("models: no model is enabled, and at least one is needed, such as Prot-T5: {enabled: true}")
+        return self
+
+
+class SecuritySettings(_Settings):
+    """The certificates of a cluster that speaks TLS."""
+
+    ca_file: Path = Field(description="Certificate of the authority that signed those of the cluster (PEM).")
+    cert: Path = Field(description="Certificate of this client (PEM).")
+    key: Path = Field(description="Private key of this client (PEM).")
+
+
+class ClusterSettings(_Settings):
+    """Where the work is done."""
+
+    kind: Literal["auto", "local", "cuda", "address", "scheduler_file"] = Field(
+        default="auto",
+        description="Which Dask cluster: auto takes the GPUs of this machine where there are any and its cores "
+        "otherwise, local the cores, cuda the GPUs; address and scheduler_file join a cluster that runs "
+        "already.",
+    )
+    address: str | None = Field(
+        default=None,
+        description="Address of a running scheduler, such as tcp://10.0.0.1:8786. Set it to use a cluster of one's "
+        "own.",
+    )
+    scheduler_file: Path | None = Field(
+        default=None,
+        description="File in which a running scheduler wrote its address, as on SLURM. Set it instead of address.",
+    )
+    workers: Count | None = Field(
+        default=None,
+        description="Worker processes of a local cluster; null: one, which shares its memory between threads, or "
+        "one per GPU. More are rarely faster on one machine.",
+    )
+    threads_per_worker: Count | None = Field(
+        default=None, description="Threads of each local worker; null: all cores that this process may use, shared out."
+    )
+    memory_limit: Memory = Field(
+        default=None,
+        description="Memory of each local worker, such as 8GB; null: what the machine has, shared out. Set it on "
+        "machines used by others.",
+    )
+    dashboard: bool = Field(
+        default=False,
+        description="Whether a local cluster serves Dask's dashboard, on this machine only and on a free port.",
+    )
+    security: SecuritySettings | None = Field(
+        default=None, description="Certificates of a cluster that speaks TLS; null: none."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _infer_kind(cls, values: Any) -> Any:
+        """An address or a scheduler file says by itself which kind is meant."""
+        if not isinstance(values, Mapping):
+            return values
+        given = [name for name in ("address", "scheduler_file") if values.get(name) is not None]
+        kind = values.get("kind", "auto")
+        if len(given) == 2:
+            raise _clash("address and scheduler_file are both set: expected one of them")
+        if given and kind not in ("auto", given[0]):
+            raise _clash(f"{given[0]} is set, but kind is {kind}: expected kind {given[0]} or auto")
+        if not given and kind in ("address", "scheduler_file"):
+            raise _clash(f"kind is {kind}, but {kind} is not set")
+        return {**values, "kind": given[0]} if given else values
+
+
+class SummarySettings(_Settings):
+    """How the rows of a protein and term become one line of the summary."""
+
+    enabled: bool = Field(
+        default=True, description="Whether the summary is written. Set it to false when only the raw rows are read."
+    )
+    include_counts: bool = Field(
+        default=True, description="Whether the number of rows that support a term has a column."
+    )
+    normalize_count_by_limit_per_entry: bool = Field(
+        default=True,
+        description="Whether that number is divided by limit_per_entry, to compare runs that differ in it.",
+    )
+    export_raw_count: bool = Field(
+        default=True, description="Whether the undivided number over all models is written too (term_count)."
+    )
+    metrics: dict[str, tuple[Statistic, ...]] = Field(
+        default_factory=lambda: dict(METRICS),
+        description="Raw columns to aggregate, each with the statistics wanted (min, max, mean).",
+    )
+    aliases: dict[str, str] = Field(
+        default_factory=lambda: {"reliability_index": "ri", "identity": "id_g", "identity_sw": "id_l"},
+        description="Short names of raw columns in the summary's header.",
+    )
+    weights: dict[str, Weight] = Field(
+        default_factory=lambda: dict(WEIGHTS),
+        description="Weights of the columns that add up to final_score, by raw column and statistic or by the "
+        "summary's own column name. Change them to trust sequence identity more, or less, than the "
+        "embedding.",
+    )
+    weighted_prefix: str = Field(default="w_", description="What the names of weighted columns begin with.")
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> SummarySettings:
+        for name, columns in (("metrics", self.metrics), ("aliases", self.aliases)):
+            for column in columns:
+                _require_known(f"{name}.{column}", column, MEASURES)
+        short = {self.aliases.get(measure, measure) for measure in MEASURES}
+        single = [f"{statistic}_{name}" for statistic in STATISTICS for name in sorted(short)] + ["count"]
+        for column, weight in self.weights.items():
+            _require_known(f"weights.{column}", column, MEASURES if isinstance(weight, dict) else single)
+            for value in weight.values() if isinstance(weight, dict) else (weight,):
+                if value < 0:
+                    raise _clash(f"weights.{column} is {value}: expected a weight of 0 or more")
+        return self
+
+
+def _require_known(key: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        nearest = get_close_matches(name, known, n=1, cutoff=0)
+        raise _clash(f"{key} names no column: expected for instance {nearest[0]}")
+
+
+class PostprocessSettings(_Settings):
+    """What is made of the raw rows."""
+
+    keep_sequences: bool = Field(
+        default=True,
+        description="Whether raw rows carry both sequences. Set it to false to save disk space in large runs.",
+    )
+    summary: SummarySettings = Field(default_factory=SummarySettings, description="One line per query and term.")
+
+
+class Config(_Settings):
+    """One run: from a FASTA file, or from embeddings, to GO terms."""
+
+    input: str = Field(
+        description="Proteins to annotate: FASTA (.gz, .bz2 and .xz too; - is standard input), or embeddings "
+        "(.zarr, .h5) when only_lookup is true."
+    )
+    only_lookup: bool = Field(
+        default=False, description="Whether to look up embeddings that exist already, and to embed nothing."
+    )
+    only_embedding: bool = Field(default=False, description="Whether to stop after the embedding; needs no reference.")
+    prefix: FolderName = Field(
+        default="fantasia",
+        description="Name of the run: its folder below <base_directory>/experiments. Change it for every new run.",
+    )
+    base_directory: Path = Field(
+        default=Path(), description="Folder that holds experiments/. Point it at a disk with room."
+    )
+    reference: Path | None = Field(
+        default=None,
+        description="Folder of the reference, made by 'fantasia-dask reference build'. Needed unless only_embedding.",
+    )
+    ontology: Path | None = Field(
+        default=None,
+        description="GO file (OBO) whose names, obsolete and alternative ids replace those of the reference; null: "
+        "those of the reference. Set it to report in a newer release.",
+    )
+    taxonomy_dump: Path | None = Field(
+        default=None,
+        description="Folder of NCBI's taxonomy dump (nodes.dmp, names.dmp, merged.dmp); needed for get_descendants "
+        "and for taxa given by name.",
+    )
+    batch_size: Count = Field(
+        default=1024,
+        description="Lookup: query proteins per tile of distances. A ceiling: lower it when a lookup runs out of "
+        "memory.",
+    )
+    limit_per_entry: Count = Field(
+        default=5,
+        description="k: neighbours kept per query, for each model and layer. 1 is strict, 5 to 10 finds more terms, "
+        "with more errors among them.",
+    )
+    donors: Literal["annotated", "all"] = Field(
+        default="annotated",
+        description="Which reference proteins may answer: annotated, those with a usable GO term; all, as FANTASIA "
+        "does, where an unannotated neighbour uses up a place of k.",
+    )
+    redundancy_filter: Fraction = Field(
+        default=0.0,
+        description="Identity (0 to 1) from which a donor counts as the same protein as the query and may not "
+        "answer (MMseqs2 clusters); 0: off. Set it to test a method, not to annotate.",
+    )
+    alignment_coverage: Fraction = Field(
+        default=0.0,
+        description="Share of the sequence that such an alignment must cover (MMseqs2 -c); used with "
+        "redundancy_filter.",
+    )
+    threads: Count | None = Field(
+        default=None, description="Threads for MMseqs2 and the alignments; null: all cores of this process."
+    )
+    taxonomy_ids_to_exclude: Taxa = Field(
+        default=(),
+        description="NCBI taxon ids whose proteins may not answer, for instance the query's own species in a test.",
+    )
+    taxonomy_ids_included_exclusively: Taxa = Field(
+        default=(),
+        description="NCBI taxon ids whose proteins alone may answer; when set, it overrides the list of excluded ones.",
+    )
+    get_descendants: bool = Field(
+        default=False, description="Whether both lists hold for everything below a taxon too; needs taxonomy_dump."
+    )
+    precision: Annotated[Natural, Field(le=17)] = Field(
+        default=4, description="Decimals in the text files. Parquet keeps every digit."
+    )
+    topgo: bool = Field(default=True, description="Whether gene-to-GO maps for topGO are written.")
+    raw_csv: bool = Field(
+        default=False,
+        description="Whether the raw rows are written as FANTASIA's CSV files too, one per query. Slow: Parquet has "
+        "them all.",
+    )
+    alignments: Literal["trace", "none"] = Field(
+        default="trace",
+        description="How a query is aligned with its donors: trace gives identity and similarity, globally and "
+        "locally; none leaves those columns empty and saves time when only the embedding counts.",
+    )
+    embedding: EmbeddingSettings = Field(description="Models, layers, and how their vectors are made and compared.")
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings, description="Where the work is done.")
+    postprocess: PostprocessSettings = Field(
+        default_factory=PostprocessSettings, description="What is made of the raw rows, as in FANTASIA 4.1."
+    )
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> Config:
+        if self.only_lookup and self.only_embedding:
+            raise _clash("only_lookup and only_embedding are both true: expected at most one of them")
+        if self.only_lookup and self.input == "-":
+            raise _clash("input is -, but only_lookup reads embeddings from a file (.zarr, .h5)")
+        if not self.input.strip():
+            raise _clash("input is empty: expected a FASTA file, or embeddings with only_lookup")
+        return self
+
+    @property
+    def run_folder(self) -> Path:
+        """Where everything that the run writes lies."""
+        return self.base_directory / "experiments" / self.prefix
+
+    def require_reference(self) -> Path:
+        """Return the folder of the reference.
+
+        Raises
+        ------
+        InputError
+            If the configuration names none.
+        """
+        if self.reference is None:
+            raise InputError(
+                "reference is not set, and a lookup needs one: set it to a folder made by "
+                "'fantasia-dask reference build', or set only_embedding: true."
+            )
+        return self.reference

@@ -1,0 +1,463 @@
+"""Embeddings on disk: Zarr and HDF5 behind one door.
+
+A store is one tree, the same in both formats::
+
+    ids  lengths  digests  sequences                (n,)    one entry per protein
+    models/<model>/layer_<layer>/vectors            (n, d)  float16 or float32, chunked by rows
+    models/<model>/layer_<layer>/present            (n,)    False where the protein has no vector
+
+A row without a vector holds NaN. Chunks carry a checksum. A store is written aside, under a name that ends in
+``.partial``, and renamed when it is complete: what bears its final name is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .errors import InputError, did_you_mean
+from .schema import Space
+
+if TYPE_CHECKING:
+    import dask.array as da
+
+__all__ = ["CHUNK_ROWS", "EmbeddingStore", "StoreWriter", "StoredArray", "open_store", "sequence_digest"]
+
+CHUNK_ROWS = 4096
+"""Rows of one chunk: 8 MB of float16 at d = 1024, large enough to read at the speed of the disk."""
+
+ENCODING = "fantasia-dask-embeddings"
+ENCODING_VERSION = "1"
+HDF5_SUFFIXES = {".h5", ".hdf5", ".hdf"}
+STORED_DTYPES = ("float16", "float32")
+
+
+def sequence_digest(sequence: str) -> str:
+    """Return the SHA-256 of a sequence, in hexadecimal: what tells that two vectors are of the same protein.
+
+    Examples
+    --------
+    >>> sequence_digest("MKT")[:12]
+    '366893d2245f'
+    """
+    return hashlib.sha256(sequence.encode()).hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open the root of a store for reading: a zarr group or an HDF5 file."""
+    if path.suffix in HDF5_SUFFIXES:
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            yield file
+    else:
+        import zarr
+
+        yield zarr.open_group(path, mode="r")
+
+
+def _strings(array: Any) -> np.ndarray:
+    """Read a whole array of strings; HDF5 hands out bytes unless asked."""
+    values = array.asstr()[...] if hasattr(array, "asstr") else array[...]
+    return np.asarray(values, dtype=object)
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """A pointer to one array of a store: small to pickle, opened where it is read.
+
+    Slicing along the first axis returns a NumPy array. A damaged or missing chunk raises `InputError`.
+    """
+
+    path: Path
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunk_rows: int
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        rows = index[0] if isinstance(index, tuple) else index
+        self._check_chunks(rows)
+        try:
+            with _opened(self.path) as root:
+                return np.asarray(root[self.key][index])
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise InputError(
+                f"{self.path}: {self.key} cannot be read ({error}). The file is damaged: make it or fetch it again."
+            ) from error
+
+    def _check_chunks(self, rows: Any) -> None:
+        """Refuse a deleted chunk: Zarr would hand out its fill value without a word."""
+        if self.path.suffix in HDF5_SUFFIXES or not isinstance(rows, slice):
+            return
+        start, stop, _ = rows.indices(self.shape[0])
+        tail = ["0"] * (self.ndim - 1)
+        for chunk in range(start // self.chunk_rows, -(-stop // self.chunk_rows)):
+            file = self.path.joinpath(self.key, "c", str(chunk), *tail)
+            if not file.exists():
+                raise InputError(f"{file} is missing: the store is incomplete. Make it or fetch it again.")
+
+    def __dask_tokenize__(self) -> object:
+        return ("StoredArray", str(self.path.absolute()), self.key, self.shape, os.stat(self.path).st_mtime_ns)
+
+
+class EmbeddingStore:
+    """Vectors of n proteins in one or more embedding spaces, read lazily.
+
+    Made by `open_store`.
+
+    Attributes
+    ----------
+    path : Path
+    spaces : tuple of Space
+        What is stored, ordered by model and layer.
+    attributes : dict
+        Anything the writer noted about the whole store.
+    """
+
+    def __init__(self, path: Path, spaces: Sequence[Space], attributes: dict[str, Any], chunk_rows: int, n: int):
+        self.path = path
+        self.spaces = tuple(spaces)
+        self.attributes = attributes
+        self.chunk_rows = chunk_rows
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __repr__(self) -> str:
+        spaces = ", ".join(f"{space} ({space.dimension}-d {space.dtype})" for space in self.spaces)
+        return f"<EmbeddingStore {self.path}: {self._n} proteins; {spaces}>"
+
+    def _root_strings(self, key: str) -> np.ndarray:
+        with _opened(self.path) as root:
+            return _strings(root[key])
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """Identifiers, shape (n,), exactly as given."""
+        return self._root_strings("ids")
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Lengths in residues, shape (n,), int64; 0 where the sequence is not known."""
+        with _opened(self.path) as root:
+            return np.asarray(root["lengths"][...])
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """SHA-256 of each sequence, shape (n,); an empty string where the sequence is not known."""
+        return self._root_strings("digests")
+
+    @cached_property
+    def sequences(self) -> np.ndarray:
+        """Sequences, shape (n,); an empty string where only a vector is known."""
+        return self._root_strings("sequences")
+
+    def space(self, model: str, layer: int) -> Space:
+        """Return the stored space of this model and layer, or raise `InputError` naming those that are there."""
+        for space in self.spaces:
+            if (space.model, space.layer) == (model, layer):
+                return space
+        known = [str(space) for space in self.spaces]
+        raise InputError(
+            f"{self.path} has no vectors of {model} layer {layer}: it holds {', '.join(known) or 'none'}."
+            + did_you_mean(f"{model} layer {layer}", known)
+        )
+
+    def has(self, model: str, layer: int) -> bool:
+        """Tell whether vectors of this model and layer are stored."""
+        return any((space.model, space.layer) == (model, layer) for space in self.spaces)
+
+    def stored(self, model: str, layer: int) -> StoredArray:
+        """Return a pointer to the vectors of one space, shape (n, d)."""
+        space = self.space(model, layer)
+        return StoredArray(
+            self.path,
+            f"{_space_key(space)}/vectors",
+            (self._n, space.dimension),
+            np.dtype(space.dtype),
+            self.chunk_rows,
+        )
+
+    def vectors(self, model: str, layer: int, block_rows: int | None = None) -> da.Array:
+        """Return the vectors of one space as a lazy Dask array.
+
+        Parameters
+        ----------
+        model, layer
+            The embedding space.
+        block_rows : int, optional
+            Rows of one Dask chunk; by default those of one chunk on disk.
+
+        Returns
+        -------
+        dask array, shape (n, d), float16 or float32
+            NaN in rows whose `present` is False.
+        """
+        import dask.array as da
+
+        stored = self.stored(model, layer)
+        return da.from_array(
+            stored,
+            chunks=(block_rows or self.chunk_rows, stored.shape[1]),
+            asarray=False,
+            meta=np.empty((0, 0), stored.dtype),
+        )
+
+    def present(self, model: str, layer: int) -> np.ndarray:
+        """Tell which proteins have a vector in this space: shape (n,), bool."""
+        with _opened(self.path) as root:
+            return np.asarray(root[f"{_space_key(self.space(model, layer))}/present"][...])
+
+
+def _space_key(space: Space) -> str:
+    return f"models/{space.model}/layer_{space.layer}"
+
+
+def is_store(path: Path) -> bool:
+    """Tell whether a path holds a store of ours, by what is inside and not by its name alone."""
+    if path.suffix in HDF5_SUFFIXES:
+        import h5py
+
+        if not path.is_file() or not h5py.is_hdf5(path):
+            return False
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("encoding-type") == ENCODING
+    if not (path / "zarr.json").is_file():
+        return False
+    import zarr
+
+    return zarr.open_group(path, mode="r").attrs.get("encoding-type") == ENCODING
+
+
+def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
+    """Open a store for reading; nothing but its description is read.
+
+    Parameters
+    ----------
+    path
+        A ``.zarr`` folder or an ``.h5`` file written by `StoreWriter`.
+
+    Raises
+    ------
+    InputError
+        If there is no complete store at `path`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> space = Space("Demo", layer=0, dimension=2)
+    >>> path = Path(tempfile.mkdtemp(), "demo.zarr")
+    >>> with StoreWriter(path, ids=["P1"], sequences=["MKT"], spaces=[space]) as writer:
+    ...     writer.write(space, 0, np.ones((1, 2), "float32"))
+    >>> open_store(path).vectors("Demo", 0).compute()
+    array([[1., 1.]], dtype=float32)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: expected embeddings (.zarr or .h5).")
+    try:
+        recognised = is_store(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as embeddings ({error}).") from error
+    if not recognised:
+        raise InputError(f"{path} is not a store of embeddings: expected one written by fantasia-dask.")
+    spaces = []
+    with _opened(path) as root:
+        version = str(root.attrs.get("encoding-version"))
+        if version != ENCODING_VERSION:
+            raise InputError(
+                f"{path} has format version {version}; this release reads {ENCODING_VERSION}. Update fantasia-dask."
+            )
+        attributes = {k: v for k, v in dict(root.attrs).items() if not k.startswith("encoding-")}
+        chunk_rows = int(attributes.pop("chunk-rows"))
+        n = int(root["lengths"].shape[0])
+        models = root["models"] if "models" in root else {}
+        for model in models:
+            for layer in models[model]:
+                spaces.append(_read_space(dict(models[model][layer].attrs)))
+    spaces.sort(key=lambda space: (space.model, space.layer))
+    return EmbeddingStore(path, spaces, attributes, chunk_rows, n)
+
+
+def _read_space(attributes: dict[str, Any]) -> Space:
+    known = {name: attributes[name] for name in Space.__dataclass_fields__}
+    return Space(**{**known, "layer": int(known["layer"]), "dimension": int(known["dimension"])})
+
+
+class StoreWriter:
+    """Write a store aside and give it its name when it is whole.
+
+    One process writes, a chunk of rows at a time, in any order; used as a context manager it commits on success
+    and leaves nothing behind on failure.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.zarr``, or in ``.h5`` for HDF5. What was there before is replaced at the end, not sooner.
+    ids : sequence of str
+        One per protein, exactly as given.
+    sequences : sequence of str
+        One per protein; an empty string where only a vector is known.
+    spaces : iterable of Space
+        The embedding spaces that will be written.
+    chunk_rows : int
+        Rows of one chunk on disk.
+    attributes : dict, optional
+        Anything worth noting about the whole store; JSON values.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        ids: Sequence[str],
+        sequences: Sequence[str],
+        spaces: Iterable[Space],
+        chunk_rows: int = CHUNK_ROWS,
+        attributes: dict[str, Any] | None = None,
+    ):
+        self.path = Path(path)
+        self.partial = self.path.with_name(self.path.name + ".partial")
+        self.chunk_rows = chunk_rows
+        self.n = len(ids)
+        self._hdf5 = self.path.suffix in HDF5_SUFFIXES
+        remove(self.partial)
+        self.partial.parent.mkdir(parents=True, exist_ok=True)
+        if self._hdf5:
+            import h5py
+
+            self._root: Any = h5py.File(self.partial, "w")
+        else:
+            import zarr
+
+            self._root = zarr.open_group(self.partial, mode="w", zarr_format=3)
+        self._root.attrs.update(
+            {"encoding-type": ENCODING, "encoding-version": ENCODING_VERSION, "chunk-rows": chunk_rows}
+            | (attributes or {})
+        )
+        self._create("ids", ids)
+        self._create("sequences", sequences)
+        self._create("digests", [sequence_digest(s) if s else "" for s in sequences])
+        self._create("lengths", np.fromiter((len(s) for s in sequences), "int64", self.n))
+        self._root.create_group("models")
+        for space in spaces:
+            self._create_space(space)
+
+    def _create_space(self, space: Space) -> None:
+        if space.dtype not in STORED_DTYPES:
+            raise ValueError(f"vectors are stored as {' or '.join(STORED_DTYPES)}, not {space.dtype}")
+        self._root.create_group(_space_key(space)).attrs.update(asdict(space))
+        self._create(f"{_space_key(space)}/vectors", shape=(self.n, space.dimension), dtype=np.dtype(space.dtype))
+        self._create(f"{_space_key(space)}/present", np.zeros(self.n, bool))
+
+    def _create(
+        self,
+        key: str,
+        values: Sequence[str] | np.ndarray | None = None,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+    ) -> None:
+        """Create one array with a checksum on every chunk, and fill it when its values are given."""
+        text = isinstance(values, Sequence)
+        if values is not None:
+            shape, dtype = (len(values),), str if text else np.asarray(values).dtype
+        assert shape is not None
+        vectors = len(shape) == 2
+        chunks = (max(1, min(self.chunk_rows if vectors else 65536, shape[0])), *shape[1:])
+        if self._hdf5:
+            import h5py
+
+            array = self._root.create_dataset(
+                key,
+                shape,
+                h5py.string_dtype() if text else dtype,
+                chunks=chunks if shape[0] else None,
+                fletcher32=bool(shape[0]) and not text,
+                fillvalue=np.nan if vectors else None,
+            )
+        else:
+            from zarr.codecs import Crc32cCodec, ZstdCodec
+
+            array = self._root.create_array(
+                key,
+                shape=shape,
+                dtype=dtype,
+                chunks=chunks,
+                # Real vectors hardly compress; their chunks are raw, so that reading them costs a copy and no more.
+                compressors=[Crc32cCodec()] if vectors else [ZstdCodec(level=1, checksum=True)],
+                fill_value=np.nan if vectors else None,
+                config={"write_empty_chunks": True},
+            )
+        if values is not None and shape[0]:
+            array[...] = np.asarray(values, dtype=object) if text else values
+
+    def write(self, space: Space, start: int, vectors: np.ndarray, present: np.ndarray | None = None) -> None:
+        """Write rows ``start .. start + len(vectors)`` of one space.
+
+        Parameters
+        ----------
+        space
+            One of those announced.
+        start : int
+            A multiple of `chunk_rows`, so that no chunk is written twice.
+        vectors : array, shape (m, d)
+            Cast to the space's dtype. m is `chunk_rows`, or what is left at the end.
+        present : bool array, shape (m,), optional
+            Which rows hold a vector; by default all. The others are filled with NaN.
+        """
+        stop = start + len(vectors)
+        if start % self.chunk_rows or (stop != self.n and len(vectors) % self.chunk_rows):
+            raise ValueError(f"rows {start} .. {stop} are not whole chunks of {self.chunk_rows} rows")
+        if present is None:
+            present = np.ones(len(vectors), bool)
+        block = np.where(present[:, None], vectors, np.nan).astype(space.dtype)
+        self._root[f"{_space_key(space)}/vectors"][start:stop] = block
+        self._root[f"{_space_key(space)}/present"][start:stop] = present
+
+    def commit(self) -> None:
+        """Close the store and give it its final name."""
+        if self._hdf5:
+            self._root.close()
+        remove(self.path)
+        self.partial.rename(self.path)
+
+    def discard(self) -> None:
+        """Close the store and remove what was written."""
+        if self._hdf5:
+            self._root.close()
+        remove(self.partial)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.discard()
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if there is one; a link is removed, not followed."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists() and stat.S_ISDIR(path.stat().st_mode):
+        shutil.rmtree(path)
