@@ -49,6 +49,20 @@ __all__ = [
     "warn_bounded_batches",
 ]
 
+PLAIN_WORDS = {
+    "string_type": "expected text; put it in quotes",
+    "path_type": "expected a path",
+    "invalid_key": "expected a key that is text; put it in quotes",
+    "dict_type": "expected keys and values below it",
+    "model_type": "expected keys and values below it",
+    "int_from_float": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+}
+"""What pydantic says in a programmer's words."""
+
 ANY_KEY = "<Key>"
 """Stands in a dotted key for a name that the user chooses."""
 
@@ -166,8 +180,8 @@ def dump_config(config: Config) -> str:
     Examples
     --------
     >>> config = make_config({"input": "-", "embedding": {"models": {"ESM": None}}})
-    >>> print(dump_config(config)[:9])
-    input: '-'
+    >>> dump_config(config).splitlines()[0]
+    "input: '-'"
     """
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
@@ -355,7 +369,5 @@ def _expectation(entry: Any) -> str:
     if isinstance(own, ValueError):
         return str(own)
     text = re.sub(r"^Input should be (greater|less)", r"expected a number \1", entry["msg"])
-    text = text.replace("Input should be", "expected")
-    if entry["type"] == "string_type":
-        text = "expected text; put it in quotes"
+    text = PLAIN_WORDS.get(entry["type"], text.replace("Input should be", "expected"))
     return text[:1].lower() + text[1:]

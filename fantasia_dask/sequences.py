@@ -8,6 +8,7 @@ also U, Z, O, B and J: what a model makes of them is the model's own convention.
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -25,17 +26,30 @@ from .errors import InputError
 __all__ = ["Protein", "open_text", "read_fasta"]
 
 OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-NOT_A_LETTER = re.compile(r"[^A-Z]")
-AMINO_ACIDS = str.maketrans({"-": None, "*": "X", ".": "X"})
+NOT_A_RESIDUE = re.compile(r"[^A-Za-z*.-]")
+MARKS = str.maketrans({"-": None, "*": "X", ".": "X"})
 
 
 @dataclass(frozen=True, slots=True)
 class Protein:
-    """One protein: the first word of its header exactly as given, the rest of the header, its sequence."""
+    """One protein of a FASTA file.
+
+    Attributes
+    ----------
+    accession : str
+        The first word of the header, exactly as given.
+    sequence : str
+        Upper-case letters A to Z; empty when the record has no residues, or a `problem`.
+    description : str
+        The rest of the header.
+    problem : str
+        Why the record cannot be read; empty when it can.
+    """
 
     accession: str
     sequence: str
     description: str = ""
+    problem: str = ""
 
 
 @contextmanager
@@ -68,18 +82,18 @@ def _latin1_fallback(error: UnicodeError) -> tuple[str, int]:
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
 
-import codecs  # noqa: E402
-
 codecs.register_error("latin1_fallback", _latin1_fallback)
 
 
-def read_fasta(path: str | os.PathLike[str]) -> list[Protein]:
+def read_fasta(path: str | os.PathLike[str], *, skip_invalid: bool = False) -> list[Protein]:
     """Read the proteins of a FASTA file, in order.
 
     Parameters
     ----------
     path
         Plain, ``.gz``, ``.bz2`` or ``.xz``; ``-`` reads standard input.
+    skip_invalid : bool
+        Return a record with a residue that is no letter without its sequence, its `problem` said, instead of raising.
 
     Returns
     -------
@@ -97,7 +111,7 @@ def read_fasta(path: str | os.PathLike[str]) -> list[Protein]:
     >>> file = Path(tempfile.mkdtemp(), "two.fasta")
     >>> _ = file.write_text(">P1 first\\nmk-t*\\n>P2\\nMRT\\n")
     >>> read_fasta(file)
-    [Protein(accession='P1', sequence='MKT', description='first'), Protein(accession='P2', sequence='MRT', description='')]
+    [Protein(accession='P1', sequence='MKT', description='first', problem=''), ...]
     """
     from Bio.SeqIO.FastaIO import SimpleFastaParser
 
@@ -105,53 +119,57 @@ def read_fasta(path: str | os.PathLike[str]) -> list[Protein]:
     proteins: list[Protein] = []
     first_seen: dict[str, int] = {}
     with open_text(path) as text:
-        lines = _CountedLines(text, name)
-        for title, residues in SimpleFastaParser(lines):
-            accession, _, description = title.strip().partition(" ")
-            if "\t" in accession:
-                accession, _, description = title.strip().partition("\t")
-            where = f"record {len(proteins) + 1} of {name}"
+        lines = _Lines(text, name)
+        # One iterator: the parser goes through what it is given in two loops.
+        for title, residues in SimpleFastaParser(iter(lines)):
+            number = len(proteins) + 1
+            # The first word is the accession; only a space or a tab ends it, whatever else it is made of.
+            accession, _, description = title.replace("\t", " ", 1).partition(" ")
             if not accession:
-                raise InputError(f"{where} has no name after '>': every protein needs one.")
+                raise InputError(f"record {number} of {name} has no name after '>': every protein needs one.")
             if accession in first_seen:
                 raise InputError(
-                    f"protein {accession!r} is named twice, in records {first_seen[accession]} and "
-                    f"{len(proteins) + 1} of {name}: every protein needs a name of its own."
+                    f"protein {accession!r} is named twice, in records {first_seen[accession]} and {number} of {name}: "
+                    "every protein needs a name of its own."
                 )
-            first_seen[accession] = len(proteins) + 1
-            proteins.append(Protein(accession, _letters(residues, accession, where), description.strip()))
+            first_seen[accession] = number
+            sequence, problem = _letters(residues)
+            if problem and not skip_invalid:
+                where = f"line {lines.headers[number - 1]} of {name}"
+                raise InputError(
+                    f"protein {accession!r} ({where}) {problem}. Mend it, or set invalid_proteins: skip to go on without "
+                    "such proteins."
+                )
+            proteins.append(Protein(accession, sequence, description.strip(), problem))
     if not proteins:
         raise InputError(f"{name} holds no protein: expected FASTA, with at least one '>' header.")
     return proteins
 
 
-def _letters(residues: str, accession: str, where: str) -> str:
-    """Bring the residues of one protein to upper-case letters."""
-    sequence = residues.upper().rstrip("*.").translate(AMINO_ACIDS)
-    wrong = NOT_A_LETTER.search(sequence)
+def _letters(residues: str) -> tuple[str, str]:
+    """Bring the residues of one protein to upper-case letters, or say what is wrong with them."""
+    residues = "".join(residues.split())
+    wrong = NOT_A_RESIDUE.search(residues)
     if wrong:
-        position = residues.upper().index(wrong.group()) + 1
-        raise InputError(
-            f"protein {accession!r} ({where}) has {wrong.group()!r} at residue {position}: "
-            "only amino-acid letters are read."
-        )
-    return sequence
+        return "", f"has {wrong.group()!r} at residue {wrong.start() + 1}: only amino-acid letters are read"
+    return residues.upper().rstrip("*.-").translate(MARKS), ""
 
 
-class _CountedLines:
-    """The lines of a FASTA file; refuses at once a file that does not begin like one."""
+class _Lines:
+    """The lines of a FASTA file; notes where headers stand, and refuses at once a file that does not begin like one."""
 
     def __init__(self, text: TextIO, name: str):
+        self.headers: list[int] = []
         self._text = text
         self._name = name
-        self._begun = False  # kept here: Biopython's parser begins to iterate twice
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._text:
-            if not self._begun and line.strip():
-                if not line.startswith((">", ";")):
-                    shown = line.strip()[:40]
-                    raise InputError(f"{self._name} is not FASTA: it begins with {shown!r}, expected '>'.")
-                self._begun = line.startswith(">")
-            if self._begun and not line.startswith(";"):
-                yield line
+        for number, line in enumerate(self._text, 1):
+            if line.startswith(">"):
+                self.headers.append(number)
+            elif line.startswith(";") or not line.strip():
+                continue
+            elif not self.headers:
+                shown = line.strip()[:40]
+                raise InputError(f"{self._name} is not FASTA: it begins with {shown!r}, expected '>'.")
+            yield line

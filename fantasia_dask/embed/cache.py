@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..errors import FantasiaWarning
+from fantasia_dask.errors import FantasiaWarning
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,7 +160,9 @@ def _readable(part: Part, wanted: Collection[str], layers: Sequence[int]) -> Ite
         return []  # another run that shares the folder took it away
     except (OSError, pa.ArrowException, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        warnings.warn(f"{part.path} is damaged ({reason}): its vectors are computed again.", FantasiaWarning, stacklevel=2)
+        warnings.warn(
+            f"{part.path} is damaged ({reason}): its vectors are computed again.", FantasiaWarning, stacklevel=2
+        )
         Path(part.path).unlink(missing_ok=True)
         return []
     return [(layer, rows) for layer in held]

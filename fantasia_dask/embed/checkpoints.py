@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from fantasia_dask.errors import InputError
 
 if TYPE_CHECKING:
     from .models import ModelSpec

@@ -16,7 +16,9 @@ def load_model(folder: Path, dtype: Any) -> Any:
     """Load the encoder, on the CPU; without the pooler, which these checkpoints do not have."""
     from transformers import EsmModel
 
-    return EsmModel.from_pretrained(folder, dtype=dtype, add_pooling_layer=False, local_files_only=True, output_loading_info=True)
+    return EsmModel.from_pretrained(
+        folder, dtype=dtype, add_pooling_layer=False, local_files_only=True, output_loading_info=True
+    )
 
 
 def tokenizers(folder: Path) -> list[Callable[[], Any]]:

@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, did_you_mean
+from fantasia_dask.errors import InputError, did_you_mean
 
 __all__ = ["FAMILIES", "PROFILES", "EmbeddingRequest", "ModelSpec", "check_layers", "model_keys", "model_spec"]
 
@@ -140,7 +141,9 @@ def _prott5(key: str, name: str, revision: str, size: str, licence: str, type_id
     )
 
 
-def _ankh(key: str, name: str, revision: str, dimension: int, size: str, type_id: int = 0, prefix: str = "") -> ModelSpec:
+def _ankh(
+    key: str, name: str, revision: str, dimension: int, size: str, type_id: int = 0, prefix: str = ""
+) -> ModelSpec:
     return ModelSpec(
         key,
         f"ElnaggarLab/{name}",
@@ -189,6 +192,8 @@ ROWS = (
     _esmc("ESMC-300M", "ESMC-300M", 30, 960, "1.3 GB", "Cambrian Open License"),
 )
 
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
 REGISTRY = {spec.key: spec for spec in ROWS}
 
 
@@ -203,9 +208,7 @@ def model_keys() -> tuple[str, ...]:
     return tuple(REGISTRY)
 
 
-def model_spec(
-    key: str, checkpoint: str | os.PathLike[str] | None = None, family: str | None = None
-) -> ModelSpec:
+def model_spec(key: str, checkpoint: str | os.PathLike[str] | None = None, family: str | None = None) -> ModelSpec:
     """Look up a model, or describe one whose weights are given.
 
     Parameters
@@ -231,6 +234,8 @@ def model_spec(
         ...
     fantasia_dask.errors.InputError: unknown model Prot-T6. Did you mean Prot-T5? A model ...
     """
+    if not KEY.fullmatch(key):
+        raise InputError(f"model key {key!r} cannot name a folder: use letters, digits, '.', '_', '+' and '-'.")
     known = REGISTRY.get(key)
     if known is None and (checkpoint is None or family is None):
         raise InputError(
@@ -281,6 +286,8 @@ def _local_spec(base: ModelSpec, folder: Path) -> ModelSpec:
         raise InputError(
             f"{folder} holds a model of type {found!r}: {base.key} needs one of family {base.family} ({model_type!r})."
         )
+    if lacking := [key for key in (width, depth) if not isinstance(config.get(key), int)]:
+        raise InputError(f"{folder}/config.json does not tell {' and '.join(lacking)}: fetch the checkpoint again.")
     return replace(
         base,
         checkpoint=str(folder),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from fantasia_dask.errors import InputError
+
 from . import esm2, esmc, t5
 from .checkpoints import checkpoint_folder
 from .models import ModelSpec
@@ -82,7 +83,10 @@ def load(spec: ModelSpec, device: str) -> Resident:
     folder = checkpoint_folder(spec)
     _silence_transformers()
     encoder = read_encoder(
-        FAMILY_MODULES[spec.family].tokenizers(folder), lambda sequence: _text(spec, sequence), spec.rare_to_x, str(folder)
+        FAMILY_MODULES[spec.family].tokenizers(folder),
+        lambda sequence: _text(spec, sequence),
+        spec.rare_to_x,
+        str(folder),
     )
     model = _load_weights(spec, folder, device)
     return Resident(spec, device, model, encoder)
@@ -106,7 +110,9 @@ def _load_weights(spec: ModelSpec, folder: Path, device: str) -> Any:
         if is_out_of_memory(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the weights of {spec.key} in {folder} cannot be loaded ({reason}): fetch them again.") from error
+        raise InputError(
+            f"the weights of {spec.key} in {folder} cannot be loaded ({reason}): fetch them again."
+        ) from error
     missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in UNUSED))
     if missing:
         # transformers would fill them with random numbers, and say so only in its log.

@@ -1,7 +1,9 @@
 """ProtT5, ProstT5 and Ankh: load the encoder half and its tokenizer, and find its blocks.
 
-Elnaggar et al. (2022) ProtTrans: toward understanding the language of life through self-supervised learning. IEEE TPAMI 44.
-Heinzinger et al. (2024) Bilingual language model for protein sequence and structure. NAR Genomics and Bioinformatics 6.
+Elnaggar et al. (2022) ProtTrans: toward understanding the language of life through self-supervised learning.
+IEEE TPAMI 44.
+Heinzinger et al. (2024) Bilingual language model for protein sequence and structure.
+NAR Genomics and Bioinformatics 6.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ def tokenizers(folder: Path) -> list[Callable[[], Any]]:
     from transformers import PreTrainedTokenizerFast, T5Tokenizer
 
     def as_written() -> Any:
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
     def as_t5() -> Any:
-        return T5Tokenizer.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+        return T5Tokenizer.from_pretrained(folder, local_files_only=True)
 
     if (folder / "tokenizer.json").is_file():
         return [as_written, as_t5]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from fantasia_dask.errors import InputError
 
 __all__ = ["RESIDUES", "Encoder", "read_encoder"]
 
@@ -47,7 +47,9 @@ class Encoder:
         return np.concatenate([self.before, self.table[letters], self.after]).astype(np.int64)
 
 
-def read_encoder(tokenizers: Iterable[Callable[[], Any]], text: Callable[[str], str], rare_to_x: bool, where: str) -> Encoder:
+def read_encoder(
+    tokenizers: Iterable[Callable[[], Any]], text: Callable[[str], str], rare_to_x: bool, where: str
+) -> Encoder:
     """Take the first tokenizer that gives each residue one token of its own.
 
     Parameters

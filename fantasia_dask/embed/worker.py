@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..store import sequence_digest
+from fantasia_dask.store import sequence_digest
+
 from . import resident
 from .cache import write_part
 from .memory import check_memory

@@ -119,7 +119,9 @@ def _read_blocks(path: Path, keys: dict[int, str], n: int, d: int, dtype: np.dty
             present = np.fromiter((row in keys for row in range(start, stop)), bool, stop - start)
             vectors = np.full((stop - start, d), np.nan, dtype)
             for i in np.flatnonzero(present):
-                vectors[i] = file[keys[start + int(i)]][...].reshape(-1)
+                # A float64 too large for float32 becomes infinite here, and is refused by name before it is written.
+                with np.errstate(over="ignore"):
+                    vectors[i] = file[keys[start + int(i)]][...].reshape(-1)
             yield vectors, present
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["look_up", "write_donors", "write_queries"]
 
 
-def write_queries(folder: RunFolder, store: EmbeddingStore, job: Job) -> pd.DataFrame:
+def write_queries(folder: RunFolder, store: EmbeddingStore) -> None:
     """Write the query table, which workers read their part of."""
     import pandas as pd
 
@@ -39,7 +39,6 @@ def write_queries(folder: RunFolder, store: EmbeddingStore, job: Job) -> pd.Data
         }
     )
     write_parquet(queries[names(QUERIES)], folder.queries)
-    return queries
 
 
 def write_donors(job: Job, folder: RunFolder) -> None:
@@ -49,10 +48,12 @@ def write_donors(job: Job, folder: RunFolder) -> None:
     write_parquet(job.reference.proteins.loc[job.allowed, ["protein"]], folder.donors)
 
 
-def look_up(job: Job, folder: RunFolder, store: EmbeddingStore, space: Space, progress: Progress) -> None:
+def look_up(
+    job: Job, folder: RunFolder, store: EmbeddingStore, space: Space, client: Client, progress: Progress
+) -> None:
     """Find the neighbours of all queries in one embedding space, and write them."""
     import pandas as pd
-    from distributed import as_completed, get_client
+    from distributed import as_completed
 
     from ..lookup import nearest_neighbours, plan_lookup
     from ..lookup.kernel import NonFiniteVectorError
@@ -62,7 +63,6 @@ def look_up(job: Job, folder: RunFolder, store: EmbeddingStore, space: Space, pr
     assert reference is not None
     assert job.allowed is not None
     there = reference.store.space(space.model, space.layer)
-    client = get_client()
     threads = sum(client.nthreads().values())
     plan = plan_lookup(
         len(store),
@@ -95,7 +95,7 @@ def look_up(job: Job, folder: RunFolder, store: EmbeddingStore, space: Space, pr
             for future in as_completed(list(futures)):
                 block = futures[future]
                 frames[block] = _hit_frame(future.result(), int(starts[block]))
-                advance(len(blocks) and int(hits.chunks[0][block]))
+                advance(int(hits.chunks[0][block]))
         except NonFiniteVectorError as error:
             ids = store.ids if error.side == "query" else reference.store.ids
             path = store.path if error.side == "query" else reference.path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..store import EmbeddingStore
 
-__all__ = ["comparable_spaces", "embed", "given_vectors", "status_of_given"]
+__all__ = ["comparable_spaces", "embed", "given_vectors", "planned_spaces", "status_of_given", "steps"]
 
 
 def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
@@ -61,12 +61,12 @@ def embed(job: Job, folder: RunFolder, client: Client, progress: Progress) -> tu
             max_residues=settings.max_sequence_length,
             cache=settings.cache,
             client=client,
-            progress=_steps(advance),
+            progress=steps(advance),
         )
     return open_store(out), status
 
 
-def _steps(advance: Callable[[int], None]) -> Callable[..., None]:
+def steps(advance: Callable[[int], None]) -> Callable[..., None]:
     """Turn "so many done of so many" into steps."""
     last = 0
 
@@ -78,19 +78,41 @@ def _steps(advance: Callable[[int], None]) -> Callable[..., None]:
     return told
 
 
-def comparable_spaces(job: Job, store: EmbeddingStore) -> list[Space]:
-    """Return the spaces that queries and reference share; warn of those missing, refuse those that do not compare."""
+def planned_spaces(job: Job) -> list[Space]:
+    """Return the spaces that the models of a run will fill."""
+    assert job.profile is not None
+    return [
+        Space(r.model.key, layer, r.model.dimension, job.profile, r.model.checkpoint, r.model.revision)
+        for r in job.requests or ()
+        for layer in r.layers
+    ]
+
+
+def comparable_spaces(job: Job, held: Sequence[Space]) -> list[Space]:
+    """Return the spaces in which queries and reference can be compared, before anything is computed.
+
+    Parameters
+    ----------
+    job
+    held
+        The spaces that the queries have, or will have.
+
+    Raises
+    ------
+    InputError
+        If vectors of one model and layer were not made alike.
+    """
+    by_name = {(space.model, space.layer): space for space in held}
     spaces = []
     for model, layer in job.wanted:
-        if not store.has(model, layer):
-            warn(f"{store.path} has no vectors of {model} layer {layer}: it is left out.")
-            continue
-        space = store.space(model, layer)
-        if job.reference is None:
+        space = by_name.get((model, layer))
+        if space is None:
+            warn(f"{job.config.input} has no vectors of {model} layer {layer}: it is left out.")
+        elif job.reference is None:
             spaces.append(space)
         elif not job.reference.store.has(model, layer):
-            held = ", ".join(map(str, job.reference.spaces))
-            warn(f"reference {job.reference.path} has no vectors of {space}: it finds no donors there. It holds {held}.")
+            there = ", ".join(map(str, job.reference.spaces))
+            warn(f"reference {job.reference.path} has no vectors of {space}: no donor is found there. It holds {there}.")
         else:
             _check_comparable(space, job.reference.store.space(model, layer), job.reference.path)
             spaces.append(space)
@@ -116,23 +138,20 @@ def _check_comparable(query: Space, donor: Space, path: Path) -> None:
         )
 
 
-def status_of_given(store: EmbeddingStore, spaces: Sequence[Space]) -> pd.DataFrame:
-    """Account for vectors that were not computed here."""
+def status_of_given(job: Job, store: EmbeddingStore) -> pd.DataFrame:
+    """Account for vectors that were not computed here, in every space asked for: columns of `schema.STATUS`."""
     import pandas as pd
 
     frames = []
-    for space in spaces:
-        present = store.present(space.model, space.layer)
-        frames.append(
-            pd.DataFrame(
-                {
-                    "accession": store.ids,
-                    "model": space.model,
-                    "layer": space.layer,
-                    "status": np.where(present, "embedded", "failed"),
-                    "residues": store.lengths,
-                    "reason": np.where(present, "", f"{store.path.name} has no vector of it"),
-                }
-            )
+    for model, layer in job.wanted:
+        present = store.present(model, layer) if store.has(model, layer) else np.zeros(len(store), bool)
+        columns = (
+            store.ids,
+            model,
+            layer,
+            np.where(present, "embedded", "failed"),
+            np.where(present, store.lengths, 0),
+            np.where(present, "", f"{Path(job.config.input).name} has no vector of it"),
         )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=names(STATUS))
+        frames.append(pd.DataFrame(dict(zip(names(STATUS), columns, strict=True))))
+    return pd.concat(frames, ignore_index=True)

@@ -33,6 +33,17 @@ and E. coli they carry every twelfth annotation, most of them localisations.
 CURATED = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "TAS", "IC")
 """The evidence codes of the references that FANTASIA publishes."""
 
+ID_COUNTS = (
+    "annotations_alternative_replaced",
+    "annotations_alternative_dropped",
+    "annotations_obsolete_replaced",
+    "annotations_obsolete_dropped",
+    "annotations_unknown_dropped",
+    "go_ids_alternative",
+    "go_ids_obsolete",
+    "go_ids_unknown",
+)
+
 ALL_CODES = (*EXPERIMENTAL, "IBA", "IBD", "IKR", "IRD", "ISS", "ISO", "ISA", "ISM", "IGC", "RCA", "NAS", "IEA")
 
 
@@ -151,7 +162,7 @@ def _number_proteins(proteins: list[ReferenceProtein]) -> tuple[pd.DataFrame, di
     import pandas as pd
 
     rows: dict[str, int] = {}
-    lines = []
+    lines: list[tuple[int, int, str, int, str, str, int, str]] = []
     for p in proteins:
         if p.sequence:
             row = rows.setdefault(p.sequence, len(rows))
@@ -168,8 +179,9 @@ def _with_taxa(proteins: pd.DataFrame, sources: list[AnnotationSource]) -> pd.Da
 
     if (proteins["taxon"] != 0).all():
         return proteins
-    known = pd.concat([source.table.loc[source.table["taxon"] != 0, ["accession", "taxon"]] for source in sources])
-    known = known.drop_duplicates("accession").set_index("accession")["taxon"]
+    table = pd.concat([source.table for source in sources])
+    table = table[table["taxon"] != 0].drop_duplicates("accession")
+    known = dict(zip(table["accession"], table["taxon"], strict=True))
     found = proteins["accession"].map(known).fillna(0).astype("int64")
     return proteins.assign(taxon=proteins["taxon"].where(proteins["taxon"] != 0, found))
 
@@ -231,25 +243,24 @@ def _nothing_left(
 
 
 def _current_terms(table: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Bring GO ids to current terms, or drop them; counts are lines of annotation."""
-    terms = graph.terms.set_index("go_id")
-    replaced_by, obsolete = terms["replaced_by"].to_dict(), terms["obsolete"].to_dict()
-    used = table["go_id"].unique()
-    current = {go_id: _follow(go_id, replaced_by, obsolete) for go_id in used}
-    kind = {go_id: _kind(go_id, replaced_by, obsolete) for go_id in used}
-    found = table["go_id"].map(current)
-    outcome = table["go_id"].map(kind) + found.eq("").map({True: "_dropped", False: "_replaced"})
-    tally = outcome.value_counts()
-    counts = {
-        f"ids_{name}": int(tally.get(name, 0))
-        for name in (
-            "alternative_replaced", "alternative_dropped", "obsolete_replaced", "obsolete_dropped", "unknown_dropped",
-        )
-    }  # fmt: skip
-    kept = table.assign(go_id=found)[found.ne("")]
+    """Bring GO ids to current terms, or drop them; count both the annotations and the distinct ids concerned."""
+    terms = graph.terms
+    replaced_by = dict(zip(terms["go_id"], terms["replaced_by"], strict=True))
+    obsolete = dict(zip(terms["go_id"], terms["obsolete"], strict=True))
+    aspects = dict(zip(terms["go_id"], terms["aspect"], strict=True))
+    current, counts = {}, dict.fromkeys(ID_COUNTS, 0)
+    for go_id, lines in table["go_id"].value_counts().items():
+        current[go_id] = _follow(str(go_id), replaced_by, obsolete)
+        kind = _kind(str(go_id), replaced_by, obsolete)
+        if kind != "current":
+            outcome = "replaced" if current[go_id] else "dropped"
+            counts[f"annotations_{kind}_{outcome}"] += int(lines)
+            counts[f"go_ids_{kind}"] += 1
+    found = table["go_id"].map(current).astype("str")
+    kept = table.assign(go_id=found)[found != ""]
     # The ontology knows the aspect; a file's own is only for terms outside the three.
-    aspect = kept["go_id"].map(terms["aspect"])
-    return kept.assign(aspect=aspect.where(aspect.ne(""), kept["aspect"])), counts
+    aspect = kept["go_id"].map(aspects).astype("str")
+    return kept.assign(aspect=aspect.where(aspect != "", kept["aspect"])), counts
 
 
 def _kind(go_id: str, replaced_by: dict[str, str], obsolete: dict[str, bool]) -> str:

@@ -152,7 +152,7 @@ def write_reference(
         If there is something at `path` already, or the store's rows are not those of the tables.
     """
     path, embeddings = Path(path), Path(embeddings)
-    _check_free(path, overwrite)
+    check_free(path, overwrite)
     _check_rows(open_store(embeddings), tables)
     partial = path.with_name(path.name + ".partial")
     remove(partial)
@@ -170,7 +170,7 @@ def write_reference(
     return open_reference(path)
 
 
-def _check_free(path: Path, overwrite: bool) -> None:
+def check_free(path: Path, overwrite: bool) -> None:
     if not path.exists() and not path.is_symlink():
         return
     if path.is_dir() and not any(path.iterdir()):

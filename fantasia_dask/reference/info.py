@@ -61,7 +61,7 @@ def _size(n: float) -> str:
 def _taxon_lines(reference: Reference) -> list[tuple[str, ...]]:
     groups = reference.proteins.groupby("taxon")["organism"].agg(["size", "first"])
     groups = groups.sort_values(["size"], ascending=False, kind="stable")
-    lines = [
+    lines: list[tuple[str, ...]] = [
         (str(taxon) if taxon else "unknown", f"{size:,}", str(organism))
         for taxon, size, organism in groups.head(TOP_TAXA).itertuples()
     ]

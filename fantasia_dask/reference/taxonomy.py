@@ -29,7 +29,13 @@ Lineages: TypeAlias = Mapping[int, tuple[int, ...]]
 
 
 def protein_mask(
-    proteins: pd.DataFrame, *, exclude: Taxa = (), include: Taxa = (), lineages: Lineages | None = None
+    proteins: pd.DataFrame,
+    *,
+    exclude: Taxa = (),
+    include: Taxa = (),
+    lineages: Lineages | None = None,
+    descendants: bool | None = None,
+    dump: str | os.PathLike[str] | None = None,
 ) -> np.ndarray:
     """Tell which proteins pass the taxonomy filter.
 
@@ -38,10 +44,15 @@ def protein_mask(
     proteins : DataFrame
         Columns of `schema.PROTEINS`.
     exclude, include
-        Taxa left out, and taxa that alone are let in; the latter, when there are any, override the former. Names
-        are those in the column `organism`; for any other name, and for merged numbers, see `resolve_taxa`.
+        Taxa left out, and taxa that alone are let in; the latter, when there are any, override the former. Without
+        a dump, names are those in the column `organism`.
     lineages : mapping, optional
-        With it, a taxon stands for its descendants too; a taxon that it does not name has no known ancestors.
+        For a taxon: itself and its ancestors, as `lineages_from_dump` returns it; a taxon that it does not name has
+        no known ancestors.
+    descendants : bool, optional
+        Whether a taxon stands for its descendants too; by default when `lineages` are given.
+    dump
+        Folder of an NCBI dump: the source of names, merged numbers and lineages. Read only if a taxon is listed.
 
     Returns
     -------
@@ -50,7 +61,7 @@ def protein_mask(
     Raises
     ------
     InputError
-        If a name is not that of an organism of the reference.
+        If a taxon is unknown, or descendants are asked for without lineages or a dump.
 
     Examples
     --------
@@ -61,13 +72,33 @@ def protein_mask(
     >>> protein_mask(proteins, include=[2], lineages={562: (562, 2, 1)})
     array([False,  True, False])
     """
-    included, excluded = _numbers(include, proteins), _numbers(exclude, proteins)
-    chosen = included or excluded
+    included, excluded = list(include), list(exclude)
+    words = included or excluded
+    if not words:
+        return np.ones(len(proteins), bool)
     taxa = proteins["taxon"].to_numpy()
     distinct = {int(taxon) for taxon in np.unique(taxa)}
-    matching = [taxon for taxon in distinct if not chosen.isdisjoint((lineages or {}).get(taxon, (taxon,)))]
+    chosen = _numbers(words, proteins) if dump is None else _current_numbers(words, dump)
+    known = lineages if descendants is not False else None
+    if descendants and known is None:
+        known = _needed_lineages(dump, distinct)
+    matching = [taxon for taxon in distinct if not chosen.isdisjoint((known or {}).get(taxon, (taxon,)))]
     among = np.isin(taxa, matching)
     return among if included else ~among
+
+
+def _needed_lineages(dump: str | os.PathLike[str] | None, taxa: Iterable[int]) -> Lineages:
+    if dump is None:
+        raise InputError(
+            "descendants of a taxon are not known without a taxonomy: set taxonomy_dump to a folder with NCBI's "
+            "nodes.dmp and names.dmp, or get_descendants: false."
+        )
+    return lineages_from_dump(dump, taxa)
+
+
+def _current_numbers(words: Taxa, dump: str | os.PathLike[str]) -> set[int]:
+    """Bring words to current numbers, and keep the merged ones too: a protein may still bear the old number."""
+    return set(resolve_taxa(words, dump)) | {int(word) for word in words if _is_number(word)}
 
 
 def _numbers(words: Taxa, proteins: pd.DataFrame) -> set[int]:

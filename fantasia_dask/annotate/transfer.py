@@ -1,0 +1,237 @@
+"""Donors' GO terms become the queries': one line per hit, donor protein and annotation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..schema import ASPECTS, RAW_ANNOTATIONS, Space, names
+from .alignment import COLUMNS as ALIGNMENT_COLUMNS
+from .alignment import METHODS, align_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["reliability_index", "transfer_terms", "write_annotations"]
+
+NOT_ALIGNED = "none"
+
+
+def transfer_terms(
+    hits: pd.DataFrame,
+    *,
+    queries: pd.DataFrame,
+    proteins: pd.DataFrame,
+    annotations: pd.DataFrame,
+    terms: pd.DataFrame,
+    space: Space,
+    type_id: int = 0,
+    metric: str = "cosine",
+    threshold: float | None = None,
+    alignments: str = "trace",
+    keep_sequences: bool = True,
+    threads: int | None = None,
+) -> pd.DataFrame:
+    """Give each query the GO terms of its neighbours, with what is known about each pair.
+
+    Parameters
+    ----------
+    hits : DataFrame, `schema.HITS`
+        Neighbours in one embedding space, in any order.
+    queries : DataFrame, `schema.QUERIES`
+        At least the queries of `hits`.
+    proteins : DataFrame, `schema.PROTEINS`
+        Only those that may lend a term: the proteins that a filter drops must be left out.
+    annotations, terms : DataFrame, `schema.ANNOTATIONS` and `schema.TERMS`
+        Of the reference. Annotations that name the same protein, term and evidence count once.
+    space : Space
+        Where the neighbours were found.
+    type_id : int
+        FANTASIA's number of the model; 0 for a model that FANTASIA does not know.
+    metric : {"cosine", "euclidean"}
+        What the distances of `hits` are.
+    threshold : float, optional
+        The largest distance that the lookup allowed; only noted.
+    alignments : {"trace", "stats", "none"}
+        How a query and a donor are aligned, see `align_pairs`; with ``"none"`` those columns are NaN.
+    keep_sequences : bool
+        Whether the two sequences stand in every line; they are most of its bytes.
+    threads : int, optional
+        For the alignments.
+
+    Returns
+    -------
+    DataFrame, `schema.RAW_ANNOTATIONS`
+        Ordered by query, rank, protein number, and place in `annotations`. Nothing is rounded. `query_idx` is the
+        number of the distinct query sequence, `ref_idx` the donor's row in the reference (FANTASIA's numbers follow
+        from the order in which it wrote). A hit without any annotated protein has no line.
+    """
+    import pandas as pd
+
+    if alignments not in (*METHODS, NOT_ALIGNED):
+        raise ValueError(f"alignments is {alignments!r}, expected one of {(*METHODS, NOT_ALIGNED)}")
+    hits = hits.sort_values(["query", "rank"], ignore_index=True)
+    lent, annotation = _lent_annotations(hits["row"].to_numpy(), proteins, annotations)
+    hit, line = _expand(hits["row"].to_numpy(), lent["row"].to_numpy())
+    # Hits that lend nothing are dropped here, so that no alignment is made for them.
+    useful, hit = np.unique(hit, return_inverse=True)
+    hits = hits.iloc[useful]
+
+    asked = _by_number(queries, "row").take(_places(queries["row"], hits["query"]))
+    donor_rows = lent.drop_duplicates("row").set_index("row").loc[hits["row"]]
+    pairs = _about_pairs(hits, asked, donor_rows, metric, alignments, keep_sequences, threads)
+    donors = lent.take(line)
+    notes = annotation.take(line)
+    columns = {name: values.take(hit) for name, values in pairs.items()}
+    columns |= {
+        "model_name": _constant(space.model, len(line)),
+        "embedding_type_id": type_id,
+        "layer_index": space.layer,
+        "go_id": notes["go_id"],
+        "category": notes["aspect"].map(ASPECTS).fillna(""),
+        "evidence_code": notes["evidence"],
+        "go_description": notes["go_id"].map(terms.drop_duplicates("go_id").set_index("go_id")["name"]).fillna(""),
+        "protein_id": donors["accession"],
+        "organism": donors["organism"],
+        "gene_name": donors["gene"],
+        "distance_metric": _constant(metric, len(line)),
+        "distance_threshold": np.nan if not threshold else float(threshold),
+    }
+    bare = {name: getattr(values, "array", values) for name, values in columns.items()}
+    frame = pd.DataFrame(bare, index=pd.RangeIndex(len(line)), columns=names(RAW_ANNOTATIONS))
+    return frame.astype({column.name: column.dtype for column in RAW_ANNOTATIONS})
+
+
+def reliability_index(distance: np.ndarray, metric: str) -> np.ndarray:
+    """Turn distances into FANTASIA's reliability index, 1 for identical vectors.
+
+    Parameters
+    ----------
+    distance : float array, any shape
+    metric : {"cosine", "euclidean"}
+        cosine: 1 - d, in [-1, 1]; euclidean: 0.5 / (0.5 + d), in (0, 1].
+
+    Examples
+    --------
+    >>> reliability_index(np.array([0.0, 0.5]), "euclidean")
+    array([1. , 0.5])
+    """
+    if metric == "cosine":
+        return 1.0 - distance
+    if metric == "euclidean":
+        return 0.5 / (0.5 + distance)
+    raise ValueError(f"metric is {metric!r}, expected 'cosine' or 'euclidean'")
+
+
+def _lent_annotations(
+    rows: np.ndarray, proteins: pd.DataFrame, annotations: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return, line by line, the proteins of these rows and their distinct annotations, by row, protein and place."""
+    proteins = proteins[np.isin(proteins["row"].to_numpy(), rows)].sort_values("protein", kind="stable")
+    annotations = annotations[np.isin(annotations["protein"].to_numpy(), proteins["protein"].to_numpy())]
+    annotations = annotations.drop_duplicates(["protein", "go_id", "evidence"])
+    lender = _places(proteins["protein"], annotations["protein"])
+    row = proteins["row"].to_numpy()[lender]
+    order = np.lexsort((lender, row))  # stable: annotations of one protein stay in place
+    return proteins.take(lender[order]), annotations.take(order)
+
+
+def _expand(rows: np.ndarray, lent_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair every hit with every line lent by its row.
+
+    Parameters
+    ----------
+    rows : int array, shape (n,)
+        The row of each hit.
+    lent_rows : int array, shape (m,)
+        The row of each line, ascending.
+
+    Returns
+    -------
+    hit, line : int arrays
+        Places in `rows` and in `lent_rows`, hit by hit.
+    """
+    first = np.searchsorted(lent_rows, rows, "left")
+    count = np.searchsorted(lent_rows, rows, "right") - first
+    hit = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(len(hit)) - np.repeat(np.cumsum(count) - count, count)
+    return hit, first[hit] + within
+
+
+def _about_pairs(
+    hits: pd.DataFrame,
+    asked: pd.DataFrame,
+    donors: pd.DataFrame,
+    metric: str,
+    alignments: str,
+    keep_sequences: bool,
+    threads: int | None,
+) -> dict[str, pd.Series]:
+    """Return the columns that follow from a query and a donor sequence alone; one value per hit."""
+    import pandas as pd
+
+    distance = hits["distance"].to_numpy(dtype="float64")
+    if alignments == NOT_ALIGNED:
+        aligned = pd.DataFrame(np.nan, index=range(len(hits)), columns=list(ALIGNMENT_COLUMNS))
+    else:
+        sequences = zip(asked["sequence"].tolist(), donors["sequence"].tolist(), strict=True)
+        aligned = align_pairs(list(sequences), method=alignments, threads=threads)
+    blank = _constant("", len(hits))
+    return {
+        "accession": asked["accession"],
+        "distance": hits["distance"],
+        "query_idx": asked["distinct"],
+        "ref_idx": hits["row"],
+        "query_len": asked["length"],
+        "ref_len": donors["length"],
+        "sequence_query": asked["sequence"] if keep_sequences else blank,
+        "sequence_reference": donors["sequence"] if keep_sequences else blank,
+        "reliability_index": pd.Series(reliability_index(distance, metric)),
+        "length_query": asked["length"],
+        "length_reference": donors["length"],
+        **{name: aligned[name] for name in ALIGNMENT_COLUMNS},
+    }
+
+
+def _by_number(frame: pd.DataFrame, number: str) -> pd.DataFrame:
+    return frame.sort_values(number, kind="stable")
+
+
+def _places(numbers: pd.Series, wanted: pd.Series) -> np.ndarray:
+    """Return where each wanted number stands among `numbers`, once these are in ascending order."""
+    ascending = np.sort(numbers.to_numpy())
+    places = np.searchsorted(ascending, wanted.to_numpy())
+    assert not len(wanted) or (ascending.take(places, mode="clip") == wanted.to_numpy()).all()
+    return places
+
+
+def _constant(word: str, n: int) -> pd.Series:
+    import pandas as pd
+
+    return pd.Series(word, index=range(n), dtype="str")
+
+
+def write_annotations(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write the lines of one block of queries as Parquet (zstd), aside, then under their name.
+
+    Parameters
+    ----------
+    frame : DataFrame, `schema.RAW_ANNOTATIONS`
+        Equal frames give equal bytes; an empty one gives a file with the same columns.
+    path
+        Its folder is made when it is not there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kinds = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
+    schema = pa.schema([(column.name, kinds[column.dtype]) for column in RAW_ANNOTATIONS])
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(path)

@@ -1,0 +1,191 @@
+"""The command line: each command is a few lines over a public function.
+
+What runs is imported inside the commands, so that ``--help`` answers at once. Results go to standard output,
+everything else to standard error. A user's mistake is one sentence and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import rich_click as click
+
+from ._version import __version__
+from .errors import FantasiaWarning, InputError
+
+__all__ = ["main"]
+
+DEFAULT_CONFIG = Path("config", "experiment.yaml")
+REPORT_TO = "https://github.com/fantasia-dask/fantasia-dask/issues"
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code: 0 well, 1 a bug, 2 a user's mistake, 130 interrupted."""
+    try:
+        with warnings.catch_warnings():
+            _show_warnings_as_lines()
+            code = cli.main(args=arguments, prog_name="fantasia-dask", standalone_mode=False)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: the same command takes the run up again.", err=True)
+        code = INTERRUPTED
+    except Exception as error:
+        error.add_note(
+            f"This is a bug in fantasia-dask {__version__}. Please report it with the lines above: {REPORT_TO}"
+        )
+        raise
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_warnings_as_lines() -> None:
+    """Show our own warnings as one line each, every time, without the place in the code."""
+    show = warnings.showwarning
+
+    def show_line(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, FantasiaWarning):
+            click.echo(f"warning: {message}", err=True)
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.simplefilter("always", FantasiaWarning)
+    warnings.showwarning = show_line
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fantasia-dask")
+def cli() -> None:
+    """Annotate proteins with Gene Ontology terms, by similarity in the embedding space of protein language models."""
+
+
+@cli.command("run")
+@click.argument("config", required=False)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
+@click.option(
+    "--input", metavar="FILE", help="FASTA to annotate, or embeddings with --only-lookup; - is standard input."
+)
+@click.option("--prefix", metavar="NAME", help="Name of the run and of its folder.")
+@click.option("--base-directory", metavar="FOLDER", help="Folder that holds experiments/.")
+@click.option("--reference", metavar="FOLDER", help="Reference made by 'fantasia-dask reference build'.")
+@click.option("--device", metavar="DEVICE", help="Where models run: auto, cuda or cpu.")
+@click.option("-k", "--limit-per-entry", type=int, metavar="K", help="Neighbours kept per query.")
+@click.option("--batch-size", type=int, metavar="N", help="Lookup: query proteins per tile, at most.")
+@click.option("--only-lookup", is_flag=True, default=None, help="Look up embeddings that exist, embed nothing.")
+@click.option("--only-embedding", is_flag=True, default=None, help="Stop after the embedding.")
+@click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at this address.")
+@click.option("--scheduler-file", metavar="FILE", help="Use the Dask cluster whose scheduler wrote this file.")
+def run_command(config: str | None, settings: tuple[str, ...], **flags: Any) -> None:
+    """Annotate the proteins that CONFIG names (a YAML file; config/experiment.yaml where there is one).
+
+    Paths in CONFIG are seen from its folder, paths on the command line from the current one. A run that was stopped
+    goes on when the same command is given again.
+    """
+    path = _config_path(config)
+    from .config import load_config, parse_overrides
+
+    overrides = {**parse_overrides(settings), **_overrides(flags)}
+    loaded = load_config(path, overrides, note=lambda line: click.echo(f"note: {line}", err=True))
+    from .pipeline import run
+
+    click.echo(run(loaded).text())
+
+
+def _config_path(given: str | None) -> Path:
+    if given is not None:
+        return Path(given)
+    if not DEFAULT_CONFIG.is_file():
+        raise InputError(
+            f"no configuration is given, and there is no {DEFAULT_CONFIG} in {Path.cwd()}: "
+            "name a file, as in fantasia-dask run my_run.yaml."
+        )
+    return DEFAULT_CONFIG
+
+
+def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
+    """Turn the flags that were given into dotted keys."""
+    homes = {"device": "embedding.device", "scheduler": "cluster.address", "scheduler_file": "cluster.scheduler_file"}
+    given = {homes.get(name, name): value for name, value in flags.items() if value is not None}
+    if ("cluster.address" in given) != ("cluster.scheduler_file" in given):
+        # one way to reach a cluster on the command line replaces the other way, and the kind, of the file
+        given = {"cluster.kind": "auto", "cluster.address": None, "cluster.scheduler_file": None, **given}
+    return given
+
+
+@cli.group()
+def reference() -> None:
+    """Build, describe and check references: the proteins that lend their GO terms."""
+
+
+@reference.command("build")
+@click.argument("out")
+@click.option("--fasta", required=True, metavar="FILE", help="Reference proteins.")
+@click.option("--annotations", required=True, multiple=True, metavar="FILE", help="GAF, or a table with a header line.")
+@click.option("--ontology", required=True, metavar="FILE", help="GO graph (OBO).")
+@click.option(
+    "--model", required=True, metavar="KEY", help="Model: ESM, Prot-T5, ..., or any name for your own vectors."
+)
+@click.option(
+    "--layer", "layers", type=int, multiple=True, default=(0,), metavar="N", help="Layer, 0 = last; repeatable."
+)
+@click.option(
+    "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
+)
+@click.option("--embeddings", multiple=True, metavar="FILE", help="Vectors brought along (.npz, .h5, .zarr).")
+@click.option("--vectors-key", metavar="NAME", help="Name of the array within the file of vectors.")
+@click.option("--checkpoint", metavar="FOLDER", help="Weights and tokenizer on disk.")
+@click.option("--family", metavar="NAME", help="esm2, t5 or esmc, for a model of your own.")
+@click.option("--profile", metavar="NAME", help="Pooling: pis-3.1 or clean.")
+@click.option("--device", default="auto", metavar="DEVICE", help="Where the model runs: auto, cuda or cpu.")
+@click.option("--dtype", metavar="NAME", help="How vectors are stored: float16 or float32.")
+@click.option("--batch-size", type=int, default=32, metavar="N", help="Proteins that go through the model at once.")
+@click.option("--overwrite", is_flag=True, help="Replace a reference that is there.")
+def build_command(
+    out: str, evidence: tuple[str, ...], embeddings: tuple[str, ...], annotations: tuple[str, ...], **options: Any
+) -> None:
+    """Make a reference in the folder OUT, with embeddings computed here or brought along (--embeddings)."""
+    from .pipeline import build_reference
+
+    build_reference(
+        out,
+        annotations=list(annotations),
+        evidence=[code for text in evidence for code in text.split(",") if code] or None,
+        embeddings=list(embeddings) or None,
+        **options,
+    )
+    from .reference.bundle import describe
+
+    click.echo(describe(out))
+
+
+@reference.command("info")
+@click.argument("path")
+def info_command(path: str) -> None:
+    """List the models and layers of the reference PATH, its sizes, profile, evidence and taxa."""
+    from .reference.bundle import describe
+
+    click.echo(describe(path))
+
+
+@reference.command("verify")
+@click.argument("path")
+def verify_command(path: str) -> None:
+    """Compare every file of the reference PATH with its checksum."""
+    from .reference.bundle import verify_reference
+
+    click.echo(f"{path}: {verify_reference(path)} files are as they were written.")

@@ -1,0 +1,86 @@
+"""The stages in order, and the run folder: the only place where stages meet and `Config` is unpacked.
+
+A run checks all that can be checked before it writes anything (`job`); then proteins become vectors (`vectors`),
+vectors find donors (`neighbours`), donors lend GO terms (`terms`), terms become files (`files`), and the run accounts
+for every protein (`outcome`). `build_reference` makes what the lookup needs.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import Config, dump_config, load_config
+from ..progress import Progress
+from ..run_folder import RunFolder, write_aside
+from .build import build_reference
+from .files import write_files
+from .job import check
+from .neighbours import look_up, write_donors, write_queries
+from .outcome import Clock, RunSummary, outcome_of, summarise_run, write_manifest
+from .terms import annotate
+from .vectors import comparable_spaces, embed, given_vectors, planned_spaces, status_of_given
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["RunSummary", "build_reference", "run"]
+
+
+def run(
+    config: Config | str | os.PathLike[str], *, client: Client | None = None, progress: Progress | None = None
+) -> RunSummary:
+    """Annotate the proteins that a configuration names.
+
+    Parameters
+    ----------
+    config : Config or path
+        What to do; a path is read by `load_config`.
+    client : distributed.Client, optional
+        A running cluster to use; it is left open. By default, the cluster that the configuration describes.
+    progress : Progress, optional
+        Where to tell how far it has come; by default standard error.
+
+    Returns
+    -------
+    RunSummary
+
+    Raises
+    ------
+    InputError
+        If something that the user gave is wrong. What can be checked is checked before anything is written.
+    """
+    from ..cluster import connect
+
+    if not isinstance(config, Config):
+        config = load_config(config)
+    progress, clock = progress or Progress(), Clock()
+    job = check(config)
+    folder = RunFolder(config.run_folder)
+    store = given_vectors(job, folder) if job.requests is None else None
+    spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
+    write_aside(folder.config, dump_config(config))
+    with connect(**config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+        if store is None:
+            with clock.stage("embed"):
+                store, status = embed(job, folder, cluster, progress)
+        else:
+            status = status_of_given(job, store)
+        files: list[Path] = []
+        if job.reference is not None:
+            write_queries(folder, store)
+            write_donors(job, folder)
+            with clock.stage("lookup"):
+                for space in spaces:
+                    look_up(job, folder, store, space, cluster, progress)
+            with clock.stage("annotate"):
+                annotate(job, folder, spaces, len(store), cluster, progress)
+    if job.reference is not None:
+        with clock.stage("report"):
+            files = write_files(job, folder, spaces)
+    outcome = outcome_of(job, folder, status, spaces)
+    files = [*files, folder.status, folder.manifest]
+    summary = summarise_run(job, folder, outcome, spaces, clock, files)
+    write_manifest(job, folder, store, spaces, summary, clock)
+    return summary

@@ -1,0 +1,147 @@
+"""Taxa in and out: exactly, with descendants, by name, through merged numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.reference.taxonomy import donor_rows, lineages_from_dump, protein_mask, resolve_taxa
+
+#           row taxon organism
+PROTEINS = [
+    (0, 559292, "Saccharomyces cerevisiae (strain S288c)"),
+    (0, 10090, "Mus musculus"),
+    (1, 83333, "Escherichia coli (strain K12)"),
+    (2, 515849, "Podospora anserina"),
+    (3, 0, ""),
+]
+
+
+@pytest.fixture
+def proteins() -> pd.DataFrame:
+    table = pd.DataFrame(PROTEINS, columns=["row", "taxon", "organism"])
+    return table.assign(protein=range(len(table)))
+
+
+@pytest.fixture
+def dump(tmp_path):
+    """Root 1; 2 Bacteria > 562 E. coli > 83333; 4751 Fungi > 4932 yeast; 395 merged into 562; a name borne twice."""
+    nodes = [(1, 1), (2, 1), (562, 2), (83333, 562), (4751, 1), (4932, 4751)]
+    names = [
+        (1, "root"), (2, "Bacteria"), (562, "Escherichia coli"), (83333, "Escherichia coli K-12"),
+        (4751, "Fungi"), (4932, "yeast"), (83333, "twice"), (4932, "Twice"),
+    ]  # fmt: skip
+    rest = "\t|\t".join(["", "0", "1", "11", "1", "0", "1", "1", "0", ""])
+    (tmp_path / "nodes.dmp").write_text("".join(f"{t}\t|\t{p}\t|\tno rank\t|\t{rest}\t|\n" for t, p in nodes))
+    kinds = ["scientific name" if i < 6 else "synonym" for i in range(len(names))]
+    (tmp_path / "names.dmp").write_text(
+        "".join(f"{t}\t|\t{n}\t|\t\t|\t{k}\t|\n" for (t, n), k in zip(names, kinds, strict=True))
+    )
+    (tmp_path / "merged.dmp").write_text("395\t|\t562\t|\n")
+    return tmp_path
+
+
+def test_protein_mask__exact(proteins):
+    assert protein_mask(proteins).all()
+    assert protein_mask(proteins, exclude=[559292, 1]).tolist() == [False, True, True, True, True]
+    assert protein_mask(proteins, exclude=["559292"]).tolist() == [False, True, True, True, True]
+    assert protein_mask(proteins, include=[559292]).tolist() == [True, False, False, False, False]
+
+
+def test_protein_mask__include_overrides_exclude(proteins):
+    mask = protein_mask(proteins, exclude=[559292, 83333], include=[559292])
+    assert mask.tolist() == [True, False, False, False, False]
+
+
+def test_protein_mask__a_clade_only_with_descendants(proteins):
+    lineages = {559292: (559292, 4932, 4751), 515849: (515849, 4751)}
+    assert protein_mask(proteins, exclude=[4751]).all()
+    assert protein_mask(proteins, exclude=[4751], lineages=lineages).tolist() == [False, True, True, False, True]
+    assert protein_mask(proteins, exclude=[4751], lineages=lineages, descendants=False).all()
+    with pytest.raises(InputError, match="taxonomy_dump"):
+        protein_mask(proteins, exclude=[4751], descendants=True)
+
+
+def test_protein_mask__names(proteins):
+    assert protein_mask(proteins, include=["mus MUSCULUS"]).tolist() == [False, True, False, False, False]
+    with pytest.raises(InputError, match="'Mus muscullus'.*Did you mean mus musculus"):
+        protein_mask(proteins, exclude=["Mus muscullus"])
+    with pytest.raises(InputError, match="is named ''"):
+        protein_mask(proteins, exclude=[" "])
+
+
+def test_protein_mask__no_dump_is_read_without_taxa(proteins, tmp_path):
+    assert protein_mask(proteins, descendants=True, dump=tmp_path / "none").all()
+
+
+def test_donor_rows__annotated_and_all(proteins):
+    annotations = pd.DataFrame({"protein": [0, 0, 2]})
+    everyone = np.ones(5, bool)
+    assert donor_rows(proteins, annotations, everyone).tolist() == [True, True, False, False]
+    assert donor_rows(proteins, annotations, everyone, donors="all").tolist() == [True] * 4
+    # Row 0 is shared: without its annotated protein the other one, unannotated, answers only with donors: all.
+    no_yeast = protein_mask(proteins, exclude=[559292])
+    assert donor_rows(proteins, annotations, no_yeast).tolist() == [False, True, False, False]
+    assert donor_rows(proteins, annotations, no_yeast, donors="all").tolist() == [True] * 4
+    with pytest.raises(InputError, match="annotated or all"):
+        donor_rows(proteins, annotations, everyone, donors="any")
+
+
+def test_dump__merged_numbers_and_names(dump, proteins):
+    assert resolve_taxa([395, "562", "fungi", "TWICE"], dump) == [562, 4751, 4932, 83333]
+    assert lineages_from_dump(dump, [395, 83333, 77]) == {
+        77: (77,),
+        395: (395, 562, 2, 1),
+        83333: (83333, 562, 2, 1),
+    }
+    old = pd.DataFrame({"taxon": [395, 562, 4932], "organism": ["", "", ""]})
+    for taxon in (395, 562):
+        assert protein_mask(old, exclude=[taxon], dump=dump, descendants=True).tolist() == [False, False, True]
+    assert protein_mask(proteins, include=["Bacteria"], dump=dump, descendants=True).tolist() == [
+        False, False, True, False, False,
+    ]  # fmt: skip
+    assert not protein_mask(proteins, include=["Bacteria"], dump=dump, descendants=False).any()
+
+
+def test_dump__unknown_taxa_are_named(dump):
+    with pytest.raises(InputError, match="knows no taxon 77"):
+        resolve_taxa([77], dump)
+    with pytest.raises(InputError, match="'Fungy'.*Did you mean fungi"):
+        resolve_taxa(["Fungy"], dump)
+
+
+def test_dump__the_users_files_stay(dump):
+    before = {p.name: p.read_bytes() for p in dump.iterdir()}
+    lineages_from_dump(dump, [562])
+    assert {p.name: p.read_bytes() for p in dump.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "match"),
+    [
+        ("nodes.dmp", "562\t|\t2\t|\tspecies\t|\n", "no taxon 2, an ancestor of 562"),
+        ("nodes.dmp", "562\t|\t2\t|\tx\t|\n2\t|\t562\t|\tx\t|\n", "in a circle at 562"),
+        ("nodes.dmp", "<html>\n", "no whole NCBI taxonomy dump"),
+        ("names.dmp", "1\n", "no whole NCBI taxonomy dump"),
+        ("merged.dmp", "395\t|\t999\t|\n", "no whole NCBI taxonomy dump"),
+        ("nodes.dmp", None, "nodes.dmp is missing"),
+    ],
+)
+def test_dump__broken(dump, file, text, match):
+    if text is None:
+        (dump / file).unlink()
+    else:
+        (dump / file).write_text(text)
+        if file != "merged.dmp":
+            (dump / "merged.dmp").unlink()
+    with pytest.raises(InputError, match=match):
+        lineages_from_dump(dump, [562])
+
+
+@pytest.mark.shared
+def test_dump__real_one_excludes_every_fungus(shared):
+    proteins = pd.DataFrame(PROTEINS, columns=["row", "taxon", "organism"])
+    mask = protein_mask(proteins, exclude=["Fungi"], dump=shared / "data/taxonomy", descendants=True)
+    assert mask.tolist() == [False, True, True, False, True]
