@@ -163,7 +163,8 @@ def save(model: EsmForMaskedLM, folder: Path) -> None:
     assert all(name.startswith("contact_head") for name in missing), missing
     encoder.save_pretrained(aside)
     shutil.rmtree(folder, ignore_errors=True)
-    aside.chmod(0o755)
+    for file in (aside, *aside.iterdir()):  # temporary folders and safetensors are made private
+        file.chmod(0o755 if file.is_dir() else 0o644)
     aside.replace(folder)
 
 
@@ -173,13 +174,14 @@ def main() -> None:
     parser.add_argument("fasta", type=Path, help="proteins to learn from")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--records", type=Path, default=HERE / "sample_records.tsv")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--crop", type=int, default=128, help="residues")
     parser.add_argument("--seed", type=int, default=2026)
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(args.seed)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     with args.records.open(newline="") as text:
         records = list(csv.DictReader(text, delimiter="\t"))
     sequences = [p.sequence for p in read_fasta(args.fasta) if len(p.sequence) >= 30]

@@ -1,7 +1,8 @@
 """Alignments of the surviving pairs: how alike are a query and its donor as sequences?
 
-Global (Needleman-Wunsch) and local (Smith-Waterman), BLOSUM62, opening a gap costs 10 and lengthening it 1, by parasail.
-The numbers are counted on the alignment itself, column by column. Letters outside BLOSUM62 (U, O, J) score as its ``*``.
+Global (Needleman-Wunsch) and local (Smith-Waterman), BLOSUM62, opening a gap costs 10 and lengthening it 1, by
+parasail. The numbers are counted on the alignment itself, column by column. Letters that BLOSUM62 does not know
+(U, O, J) score as its ``*``.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def _run(kind: str, query: str, donor: str) -> Any:
 
 
 def _traced(kind: str, query: str, donor: str) -> Measures:
-    """Count on the traceback: parasail marks equal letters with ``|``, positive scores with ``:``, others with ``.``."""
+    """Count on the traceback: parasail marks equal letters with ``|``, positive scores with ``:``, the rest with ``.``."""
     result = _run(f"{kind}_trace", query, donor)
     if result.score <= 0 and kind == "sw":
         return NOTHING  # parasail's own score of an empty local alignment is not a number to show

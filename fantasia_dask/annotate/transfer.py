@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def transfer_terms(
     pairs = _about_pairs(hits, asked, donor_rows, metric, alignments, keep_sequences, threads)
     donors = lent.take(line)
     notes = annotation.take(line)
-    columns = {name: values.take(hit) for name, values in pairs.items()}
+    columns: dict[str, Any] = {name: values.take(hit) for name, values in pairs.items()}
     columns |= {
         "model_name": _constant(space.model, len(line)),
         "embedding_type_id": type_id,

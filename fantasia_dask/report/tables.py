@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ __all__ = ["STATISTICS", "spaces_of", "summarise", "summary_columns", "write_sum
 
 STATISTICS = ("min", "max", "mean")
 COUNT = "count"
+MORE_DECIMALS = 3
+"""Decimals that a mean or a share of k has beyond those of the values it is made of."""
+
 NUMBERS = [column.name for column in RAW_ANNOTATIONS if column.dtype == "float64"]
 
 Metrics = Mapping[str, Sequence[str]]
@@ -62,7 +65,8 @@ def summarise(
     include_counts, normalize_count, export_raw_count : bool
         Whether to write ``count``, to divide it by `k`, and to write ``term_count``, the rows over all spaces.
     precision : int
-        Decimals. Raw values are rounded first, then aggregated, as FANTASIA does.
+        Decimals. Raw values are rounded first, then aggregated, as FANTASIA does; means and counts per k keep three
+        decimals more.
     spaces : sequence of (model, layer), optional
         The spaces of the run, in the order of the columns; by default those in `raw`, in order of appearance. Give
         them when `raw` is one block of several, so that all blocks have the same columns.
@@ -126,7 +130,9 @@ def _aggregates(metrics: Metrics, aliases: Mapping[str, str]) -> dict[str, tuple
             )
         for statistic in statistics:
             if statistic not in STATISTICS:
-                raise InputError(f"the summary asks for the {statistic!r} of {metric}: expected {', '.join(STATISTICS)}.")
+                raise InputError(
+                    f"the summary asks for the {statistic!r} of {metric}: expected {', '.join(STATISTICS)}."
+                )
             wanted[f"{statistic}_{aliases.get(metric, metric)}"] = (metric, statistic)
     return wanted
 
@@ -174,7 +180,7 @@ def summary_columns(
 
 
 def _space_columns(
-    groups: pd.core.groupby.DataFrameGroupBy,
+    groups: Any,
     wanted: Mapping[str, tuple[str, str]],
     counts: pd.Series | None,
     shares: Mapping[str, float],
@@ -189,7 +195,7 @@ def _space_columns(
         columns[COUNT] = counts
     ordered = {}
     for name, values in columns.items():
-        ordered[name] = pd.Series(rounded(values, precision), values.index)
+        ordered[name] = pd.Series(rounded(values, precision + MORE_DECIMALS), values.index)
         if name in shares:
             ordered[prefix + name] = pd.Series(rounded(values * shares[name], precision), values.index)
     if shares:
@@ -198,17 +204,17 @@ def _space_columns(
     return pd.DataFrame(ordered)
 
 
-def _codes(words: pd.Series, order: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str]]:
+def _codes(words: pd.Series, order: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """Number words by a given order, or by first appearance."""
     import pandas as pd
 
     if order is None:
         codes, distinct = pd.factorize(words)
-        return codes.astype("int64"), distinct
-    codes = pd.Index(order, dtype="str").get_indexer(pd.Index(words))
+        return codes.astype("int64"), distinct.tolist()
+    codes = pd.Index(list(order), dtype="str").get_indexer(words.to_list())
     if (codes < 0).any():
         raise ValueError(f"accession {words.iloc[int(np.argmax(codes < 0))]!r} is not in the given order")
-    return codes.astype("int64"), order
+    return codes.astype("int64"), list(order)
 
 
 def _joined(place: np.ndarray, proteins: pd.Series, n: int) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fantasia_dask.embed.cache import Part, clear_abandoned, find_parts, write_part
@@ -52,6 +52,7 @@ def test_find_parts__no_folder(tmp_path):
     assert find_parts(tmp_path / "none", DIGESTS, [0]) == {0: {}}
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_find_parts__a_flipped_bit_is_found_or_harmless(tmp_path_factory, data):
     """Whichever byte of the file is changed: right vectors come back, or none and a warning."""

@@ -66,7 +66,7 @@ def test_protein_mask__a_clade_only_with_descendants(proteins):
 
 def test_protein_mask__names(proteins):
     assert protein_mask(proteins, include=["mus MUSCULUS"]).tolist() == [False, True, False, False, False]
-    with pytest.raises(InputError, match="'Mus muscullus'.*Did you mean mus musculus"):
+    with pytest.raises(InputError, match=r"'Mus muscullus'.*Did you mean mus musculus"):
         protein_mask(proteins, exclude=["Mus muscullus"])
     with pytest.raises(InputError, match="is named ''"):
         protein_mask(proteins, exclude=[" "])
@@ -108,7 +108,7 @@ def test_dump__merged_numbers_and_names(dump, proteins):
 def test_dump__unknown_taxa_are_named(dump):
     with pytest.raises(InputError, match="knows no taxon 77"):
         resolve_taxa([77], dump)
-    with pytest.raises(InputError, match="'Fungy'.*Did you mean fungi"):
+    with pytest.raises(InputError, match=r"'Fungy'.*Did you mean fungi"):
         resolve_taxa(["Fungy"], dump)
 
 

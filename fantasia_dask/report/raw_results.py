@@ -1,0 +1,106 @@
+"""FANTASIA's raw results: one CSV per model, layer and query."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..schema import RAW_ANNOTATIONS, names
+from .files import file_names, folder_aside
+from .rows import read_blocks, rounded
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .rows import Rows
+
+__all__ = ["write_raw_csv"]
+
+SEQUENCES = ("sequence_query", "sequence_reference")
+PLAIN = "distance_threshold"
+"""FANTASIA writes the threshold as it was configured, other numbers with all decimals."""
+
+
+def write_raw_csv(
+    rows: Rows,
+    folder: str | os.PathLike[str],
+    *,
+    accessions: Iterable[str],
+    spaces: Sequence[tuple[str, int]],
+    precision: int = 4,
+    keep_sequences: bool = True,
+) -> int:
+    """Write raw rows as FANTASIA does: ``{model}/layer_{k}/{accession}.csv``, names in lower case.
+
+    Parameters
+    ----------
+    rows
+        See `rows.read_blocks`.
+    folder
+        Usually ``raw_results``; what was there is replaced.
+    accessions : iterable of str
+        All queries of the run: file names follow from them (`files.file_names`), the same in every space.
+    spaces : sequence of (model, layer)
+        The spaces of the run. Each has a folder; a query without any row has no file.
+    precision : int
+        Decimals.
+    keep_sequences : bool
+        Whether the columns with the two sequences are written.
+
+    Returns
+    -------
+    int
+        Files written.
+    """
+    header = [name for name in names(RAW_ANNOTATIONS) if keep_sequences or name not in SEQUENCES]
+    stems = file_names(accessions)
+    models = file_names(dict.fromkeys(model for model, _ in spaces))
+    written = 0
+    with folder_aside(folder) as partial:
+        homes = {(model, layer): partial / models[model] / f"layer_{layer}" for model, layer in spaces}
+        for home in homes.values():
+            home.mkdir(parents=True)
+        for block in read_blocks(rows, names(RAW_ANNOTATIONS)):
+            for (model, layer), home in homes.items():
+                here = block[(block["model_name"] == model) & (block["layer_index"] == layer)]
+                for accession, lines in _queries(here, header, precision):
+                    _write(home / f"{stems[accession]}.csv", header, lines)
+                    written += 1
+    return written
+
+
+def _queries(
+    rows: pd.DataFrame, header: Sequence[str], precision: int
+) -> Iterator[tuple[str, Iterable[tuple[str, ...]]]]:
+    """Yield each query with its lines, as text."""
+    import pandas as pd
+
+    code, accessions = pd.factorize(rows["accession"])
+    order = np.argsort(code, kind="stable")
+    columns = [_texts(rows[name].iloc[order], precision) for name in header]
+    ends = np.searchsorted(code[order], np.arange(len(accessions)), "right").tolist()
+    for accession, start, end in zip(accessions, [0, *ends], ends, strict=False):
+        yield accession, zip(*(column[start:end] for column in columns), strict=True)
+
+
+def _texts(values: pd.Series, precision: int) -> list[str]:
+    """Return one column as text; every distinct number is printed once."""
+    if values.name == PLAIN:
+        return ["" if value != value else f"{value:g}" for value in values.tolist()]
+    if values.dtype.kind != "f":
+        return values.astype("str").tolist()
+    distinct, place = np.unique(rounded(values, precision), return_inverse=True)
+    texts = ["" if value != value else f"{value:.{precision}f}" for value in distinct.tolist()]
+    return np.array(texts, dtype=object)[place].tolist()
+
+
+def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(lines)

@@ -1,0 +1,57 @@
+"""The sequences of a run and the index that ties them to accessions."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .files import text_aside
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["write_sequences"]
+
+INDEX_COLUMNS = ("query_idx", "query_fasta_id", "accessions", "sequence_length")
+
+
+def write_sequences(
+    folder: str | os.PathLike[str], *, queries: pd.DataFrame, proteins: pd.DataFrame, donors: Iterable[int]
+) -> None:
+    """Write ``sequences.fasta`` and ``query_index_mapping.csv``.
+
+    The FASTA holds every distinct query as ``>Q<query_idx>``, then every donor as ``>R<ref_idx>``, those without a
+    known sequence left out; the CSV says which accessions share a query sequence, joined by ``;``.
+
+    Parameters
+    ----------
+    folder
+        Where the two files go.
+    queries : DataFrame, `schema.QUERIES`
+        All queries of the run.
+    proteins : DataFrame, `schema.PROTEINS`
+        Of the reference.
+    donors : iterable of int
+        Rows of the donors to write, in any order: the distinct `ref_idx` of the raw rows.
+    """
+    folder = Path(folder)
+    distinct = queries.drop_duplicates("distinct").sort_values("distinct")
+    with text_aside(folder / "sequences.fasta") as file:
+        file.writelines(_records("Q", distinct["distinct"], distinct["sequence"]))
+        lending = proteins[proteins["row"].isin(sorted(set(donors)))].drop_duplicates("row").sort_values("row")
+        file.writelines(_records("R", lending["row"], lending["sequence"]))
+    sharing = queries.groupby("distinct")["accession"].agg(";".join)
+    with text_aside(folder / "query_index_mapping.csv") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(INDEX_COLUMNS)
+        for number, length in zip(distinct["distinct"].tolist(), distinct["length"].tolist(), strict=True):
+            writer.writerow((number, f"Q{number}", sharing[number], length))
+
+
+def _records(letter: str, numbers: Iterable[int], sequences: Iterable[str]) -> Iterable[str]:
+    for number, sequence in zip(numbers, sequences, strict=True):
+        if sequence:
+            yield f">{letter}{number}\n{sequence}\n"
