@@ -10,6 +10,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import pkgutil
 import platform
 import tempfile
 import time
@@ -19,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__
 from .errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ PATIENCE = 10.0
 """Seconds in which a cluster that runs already must answer and show a worker."""
 NOT_ANSWERED = (OSError, ValueError, TypeError, RuntimeError, AssertionError, MemoryError, EOFError)
 """What comes of knocking at a wrong door; another service's bytes may be read as the size of a huge message."""
-SAME_EVERYWHERE = ("dask", "distributed", "fantasia_dask")
+SAME_EVERYWHERE = ("dask", "distributed")
 """Packages whose versions must agree, as they speak to each other across machines."""
 
 
@@ -326,9 +328,13 @@ def _check_workers(client: Client, source: str, deadline: float) -> None:
         client.wait_for_workers(1, timeout=max(0.1, deadline - time.monotonic()))
     except NoWorkers as error:
         raise InputError(f"{source} has no worker: start at least one (dask worker), then run again.") from error
-    versions = client.get_versions(packages=["fantasia_dask"])
+    versions = client.get_versions()
     for worker, answer in versions["workers"].items():
         _check_versions(versions["client"], answer, f"worker {worker} of {source}")
+    # a function of the standard library is found on every worker; one of ours might not be
+    found = client.run(pkgutil.resolve_name, "fantasia_dask._version:__version__", on_error="return")
+    for worker, version in found.items():
+        _check_package(version, f"worker {worker} of {source}")
 
 
 def _check_versions(ours: Mapping[str, Any], theirs: Mapping[str, Any], worker: str) -> None:
@@ -337,10 +343,19 @@ def _check_versions(ours: Mapping[str, Any], theirs: Mapping[str, Any], worker: 
         raise InputError(f"{worker} runs Python {there}, this process {here}: use one environment for both.")
     for package in SAME_EVERYWHERE:
         here, there = ours["packages"].get(package), theirs["packages"].get(package)
-        if there is None:
-            raise InputError(f"{worker} cannot import {package}: install it there, or use one environment for both.")
         if here != there:
             raise InputError(f"{worker} has {package} {there}, this process {here}: use one environment for both.")
+
+
+def _check_package(version: Any, worker: str) -> None:
+    if isinstance(version, Exception):
+        raise InputError(
+            f"{worker} cannot import fantasia_dask ({version}): install it in the environment of the workers."
+        )
+    if version != __version__:
+        raise InputError(
+            f"{worker} has fantasia-dask {version}, this process {__version__}: use one environment for both."
+        )
 
 
 def _python(versions: Mapping[str, Any]) -> str:

@@ -352,16 +352,15 @@ def _location(location: Sequence[int | str], values: Any, *, missing: bool) -> l
 
 
 def _nearest(parts: list[str]) -> str:
-    """Name the known key that is nearest: one of the same group, else one of any group."""
+    """Name the known key that is nearest: of the same group where it has one of that name, else of any group."""
     known = [key.split(".") for key in known_keys()]
     depth = len(parts)
     group = {key[depth - 1] for key in known if len(key) >= depth and key[: depth - 1] == _pattern(parts)[: depth - 1]}
-    near = get_close_matches(parts[-1], group, n=1, cutoff=0.6)
-    if near:
-        return f" Did you mean {'.'.join([*parts[:-1], near[0]])}?"
-    anywhere = {key[-1]: ".".join(key) for key in reversed(known)}
-    near = get_close_matches(parts[-1], anywhere, n=1, cutoff=0.7)
-    return f" Did you mean {anywhere[near[0]]}?" if near else ""
+    elsewhere = {key[-1]: ".".join(key) for key in reversed(known)}
+    near = get_close_matches(parts[-1], group | elsewhere.keys(), n=1, cutoff=0.65)
+    if not near:
+        return ""
+    return f" Did you mean {'.'.join([*parts[:-1], near[0]]) if near[0] in group else elsewhere[near[0]]}?"
 
 
 def _expectation(entry: Any) -> str:

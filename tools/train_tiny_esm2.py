@@ -1,9 +1,9 @@
-"""Make the tiny checkpoint of the bundled sample: ESM-2's architecture, a few thousand steps of masked-language modelling.
+"""Make the tiny checkpoint of the bundled sample: ESM-2's architecture, a few thousand steps of masked modelling.
 
-It stands in for a real protein language model so that the sample runs offline, through the very code that loads the real
-ones. Two candidates are made from one seed, the initial weights and the trained ones; each is asked for the nearest
-reference of every query of the sample, and the one that finds more relatives is saved (the trained one at a tie, when
-its margin is larger).
+It stands in for a real protein language model so that the sample runs offline, through the very code that loads the
+real ones. Two candidates are made from one seed, the initial weights and the trained ones; each is asked for the
+nearest reference of every query of the sample, and the one that finds more relatives is saved (at a tie, the one that
+holds them further apart from the rest).
 
     python tools/train_tiny_esm2.py PROTEINS.fasta[.gz] --out fantasia_dask/sample/tiny-esm2
 """
@@ -28,9 +28,9 @@ from transformers import EsmConfig, EsmForMaskedLM, EsmModel, EsmTokenizer
 from fantasia_dask.sequences import read_fasta
 
 HERE = Path(__file__).resolve().parent
-VOCABULARY = (
-    "<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> <mask>".split()
-)  # the 33 tokens of ESM-2, in its order
+LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO.-"
+# the 33 tokens of ESM-2, in its order
+VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>", *LETTERS, "<null_1>", "<mask>"]
 CLS, PAD, EOS, MASK = 0, 1, 2, 32
 STANDARD = range(4, 24)  # the twenty amino acids
 IGNORED = -100  # what cross-entropy skips
@@ -73,7 +73,7 @@ def padded(tokens: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def masked(ids: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """BERT's corruption: 15% of residues chosen; of these 80% masked, 10% replaced, 10% left. Returns input and labels."""
+    """BERT's corruption: of 15% of the residues 80% masked, 10% replaced, 10% left; returns input and labels."""
     residue = (ids >= STANDARD.start) & (ids < STANDARD.stop)
     draw = torch.rand(ids.shape, generator=generator)
     chosen = residue & (draw < 0.15)
@@ -129,10 +129,13 @@ def judge(model: EsmModel, records: list[dict[str, str]]) -> dict[str, float | i
     """Does every query of the sample find a relative first, by cosine?"""
     reference = [r for r in records if r["role"] == "reference"]
     queries = [r for r in records if r["role"] == "query"]
-    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (
-        embed(model, [r["sequence"] for r in queries]),
-        embed(model, [r["sequence"] for r in reference]),
-    )]
+    unit = [
+        v / np.linalg.norm(v, axis=1, keepdims=True)
+        for v in (
+            embed(model, [r["sequence"] for r in queries]),
+            embed(model, [r["sequence"] for r in reference]),
+        )
+    ]
     similarity = unit[0] @ unit[1].T
     kin = np.array([[q["family"] == r["family"] for r in reference] for q in queries])
     best = [reference[i] for i in similarity.argmax(1)]

@@ -89,7 +89,7 @@ def align_pairs(
     distinct = [(a.upper(), b.upper()) for a, b in numbers]
     traceable = max_cells if method == "trace" else 0
 
-    def align(several: list[int]) -> list[Measures]:
+    def align(several: list[int]) -> list[tuple[float, ...]]:
         return [_align(*distinct[i], traceable) for i in several]
 
     values = np.full((len(distinct), len(COLUMNS)), np.nan)
@@ -126,7 +126,7 @@ def _run(kind: str, query: str, donor: str) -> Any:
 
 
 def _traced(kind: str, query: str, donor: str) -> Measures:
-    """Count on the traceback: parasail marks equal letters with ``|``, positive scores with ``:``, the rest with ``.``."""
+    """Count on the traceback, where parasail marks equal letters with ``|`` and other positive scores with ``:``."""
     result = _run(f"{kind}_trace", query, donor)
     if result.score <= 0 and kind == "sw":
         return NOTHING  # parasail's own score of an empty local alignment is not a number to show

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["reliability_index", "transfer_terms", "write_annotations"]
 
 NOT_ALIGNED = "none"
+OFFERED = ("go_id", "category", "evidence_code", "go_description", "protein_id", "organism", "gene_name")
 
 
 def transfer_terms(
@@ -74,34 +75,22 @@ def transfer_terms(
     if alignments not in (*METHODS, NOT_ALIGNED):
         raise ValueError(f"alignments is {alignments!r}, expected one of {(*METHODS, NOT_ALIGNED)}")
     hits = hits.sort_values(["query", "rank"], ignore_index=True)
-    lent, annotation = _lent_annotations(hits["row"].to_numpy(), proteins, annotations)
-    hit, line = _expand(hits["row"].to_numpy(), lent["row"].to_numpy())
+    proteins = proteins[np.isin(proteins["row"].to_numpy(), hits["row"].to_numpy())].sort_values("protein")
+    offers = _offers(proteins, annotations, terms)
+    hit, offer = _expand(hits["row"].to_numpy(), offers["row"].to_numpy())
     # Hits that lend nothing are dropped here, so that no alignment is made for them.
     useful, hit = np.unique(hit, return_inverse=True)
-    hits = hits.iloc[useful]
-
-    asked = _by_number(queries, "row").take(_places(queries["row"], hits["query"]))
-    donor_rows = lent.drop_duplicates("row").set_index("row").loc[hits["row"]]
-    pairs = _about_pairs(hits, asked, donor_rows, metric, alignments, keep_sequences, threads)
-    donors = lent.take(line)
-    notes = annotation.take(line)
-    columns: dict[str, Any] = {name: values.take(hit) for name, values in pairs.items()}
-    columns |= {
-        "model_name": _constant(space.model, len(line)),
+    pairs = _about_pairs(hits.iloc[useful], queries, proteins, metric, alignments, keep_sequences, threads)
+    columns: dict[str, Any] = {
+        **{name: values.array.take(hit) for name, values in pairs.items()},
+        **{name: offers[name].array.take(offer) for name in OFFERED},
+        "model_name": _constant(space.model, len(hit)),
         "embedding_type_id": type_id,
         "layer_index": space.layer,
-        "go_id": notes["go_id"],
-        "category": notes["aspect"].map(ASPECTS).fillna(""),
-        "evidence_code": notes["evidence"],
-        "go_description": notes["go_id"].map(terms.drop_duplicates("go_id").set_index("go_id")["name"]).fillna(""),
-        "protein_id": donors["accession"],
-        "organism": donors["organism"],
-        "gene_name": donors["gene"],
-        "distance_metric": _constant(metric, len(line)),
-        "distance_threshold": np.nan if not threshold else float(threshold),
+        "distance_metric": _constant(metric, len(hit)),
+        "distance_threshold": float(threshold or np.nan),
     }
-    bare = {name: getattr(values, "array", values) for name, values in columns.items()}
-    frame = pd.DataFrame(bare, index=pd.RangeIndex(len(line)), columns=names(RAW_ANNOTATIONS))
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(len(hit)), columns=names(RAW_ANNOTATIONS))
     return frame.astype({column.name: column.dtype for column in RAW_ANNOTATIONS})
 
 
@@ -126,36 +115,54 @@ def reliability_index(distance: np.ndarray, metric: str) -> np.ndarray:
     raise ValueError(f"metric is {metric!r}, expected 'cosine' or 'euclidean'")
 
 
-def _lent_annotations(
-    rows: np.ndarray, proteins: pd.DataFrame, annotations: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return, line by line, the proteins of these rows and their distinct annotations, by row, protein and place."""
-    proteins = proteins[np.isin(proteins["row"].to_numpy(), rows)].sort_values("protein", kind="stable")
+def _offers(proteins: pd.DataFrame, annotations: pd.DataFrame, terms: pd.DataFrame) -> pd.DataFrame:
+    """Return what these proteins, in ascending order, lend: distinct annotations by row, protein and place."""
+    import pandas as pd
+
     annotations = annotations[np.isin(annotations["protein"].to_numpy(), proteins["protein"].to_numpy())]
     annotations = annotations.drop_duplicates(["protein", "go_id", "evidence"])
-    lender = _places(proteins["protein"], annotations["protein"])
+    lender = np.searchsorted(proteins["protein"].to_numpy(), annotations["protein"].to_numpy())
     row = proteins["row"].to_numpy()[lender]
     order = np.lexsort((lender, row))  # stable: annotations of one protein stay in place
-    return proteins.take(lender[order]), annotations.take(order)
+    row, lender, annotations = row[order], lender[order], annotations.take(order)
+    described = terms.drop_duplicates("go_id").set_index("go_id")["name"]
+    return pd.DataFrame(
+        {
+            "row": row,
+            "go_id": annotations["go_id"].array,
+            "category": _looked_up(annotations["aspect"], pd.Series(ASPECTS)),
+            "evidence_code": annotations["evidence"].array,
+            "go_description": _looked_up(annotations["go_id"], described),
+            "protein_id": proteins["accession"].array.take(lender),
+            "organism": proteins["organism"].array.take(lender),
+            "gene_name": proteins["gene"].array.take(lender),
+        }
+    )
 
 
-def _expand(rows: np.ndarray, lent_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pair every hit with every line lent by its row.
+def _looked_up(words: pd.Series, meanings: pd.Series) -> np.ndarray:
+    """Return the meaning of each word, an empty string where there is none."""
+    places = meanings.index.get_indexer(words)
+    return np.append(meanings.to_numpy(dtype=object), "")[places]
+
+
+def _expand(rows: np.ndarray, offered_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair every hit with every offer of its row.
 
     Parameters
     ----------
     rows : int array, shape (n,)
         The row of each hit.
-    lent_rows : int array, shape (m,)
-        The row of each line, ascending.
+    offered_rows : int array, shape (m,)
+        The row of each offer, ascending.
 
     Returns
     -------
-    hit, line : int arrays
-        Places in `rows` and in `lent_rows`, hit by hit.
+    hit, offer : int arrays
+        Places in `rows` and in `offered_rows`, hit by hit.
     """
-    first = np.searchsorted(lent_rows, rows, "left")
-    count = np.searchsorted(lent_rows, rows, "right") - first
+    first = np.searchsorted(offered_rows, rows, "left")
+    count = np.searchsorted(offered_rows, rows, "right") - first
     hit = np.repeat(np.arange(len(rows)), count)
     within = np.arange(len(hit)) - np.repeat(np.cumsum(count) - count, count)
     return hit, first[hit] + within
@@ -163,8 +170,8 @@ def _expand(rows: np.ndarray, lent_rows: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _about_pairs(
     hits: pd.DataFrame,
-    asked: pd.DataFrame,
-    donors: pd.DataFrame,
+    queries: pd.DataFrame,
+    proteins: pd.DataFrame,
     metric: str,
     alignments: str,
     keep_sequences: bool,
@@ -173,7 +180,8 @@ def _about_pairs(
     """Return the columns that follow from a query and a donor sequence alone; one value per hit."""
     import pandas as pd
 
-    distance = hits["distance"].to_numpy(dtype="float64")
+    asked = queries.set_index("row").loc[hits["query"]]
+    donors = proteins.drop_duplicates("row").set_index("row").loc[hits["row"]]
     if alignments == NOT_ALIGNED:
         aligned = pd.DataFrame(np.nan, index=range(len(hits)), columns=list(ALIGNMENT_COLUMNS))
     else:
@@ -189,23 +197,11 @@ def _about_pairs(
         "ref_len": donors["length"],
         "sequence_query": asked["sequence"] if keep_sequences else blank,
         "sequence_reference": donors["sequence"] if keep_sequences else blank,
-        "reliability_index": pd.Series(reliability_index(distance, metric)),
+        "reliability_index": pd.Series(reliability_index(hits["distance"].to_numpy("float64"), metric)),
         "length_query": asked["length"],
         "length_reference": donors["length"],
         **{name: aligned[name] for name in ALIGNMENT_COLUMNS},
     }
-
-
-def _by_number(frame: pd.DataFrame, number: str) -> pd.DataFrame:
-    return frame.sort_values(number, kind="stable")
-
-
-def _places(numbers: pd.Series, wanted: pd.Series) -> np.ndarray:
-    """Return where each wanted number stands among `numbers`, once these are in ascending order."""
-    ascending = np.sort(numbers.to_numpy())
-    places = np.searchsorted(ascending, wanted.to_numpy())
-    assert not len(wanted) or (ascending.take(places, mode="clip") == wanted.to_numpy()).all()
-    return places
 
 
 def _constant(word: str, n: int) -> pd.Series:

@@ -161,10 +161,8 @@ def _gather(layer: Layer, digests: Sequence[str]) -> tuple[np.ndarray, np.ndarra
         with np.errstate(over="ignore"):
             vectors[places] = source.rows(layer.space.layer, rows)
     present = np.isfinite(vectors).all(axis=1)
-    for place in np.flatnonzero(~present):
-        layer.failures.setdefault(
-            digests[int(place)], f"the vector does not fit {layer.space.dtype}; set dtype float32"
-        )
+    for lost in np.flatnonzero(~present).tolist():
+        layer.failures.setdefault(digests[lost], f"the vector does not fit {layer.space.dtype}; set dtype float32")
     return vectors, present
 
 

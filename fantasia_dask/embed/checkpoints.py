@@ -98,7 +98,7 @@ def _download(spec: ModelSpec) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     # The hub's client raises the errors of whichever HTTP library it is built on; its own error inherits from them.
-    unreachable = (*HfHubHTTPError.__bases__, OSError)
+    unreachable: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, OSError)
     try:
         # One question without retries: where no hub answers, the user learns it in seconds.
         answer = HfApi().model_info(spec.checkpoint, revision=spec.revision, timeout=10)

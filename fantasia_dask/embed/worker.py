@@ -87,7 +87,7 @@ def _set_threads(packet: Packet) -> None:
     if os.getpid() == packet.driver or packet.device != "cpu":
         return
     import torch
-    from distributed.system import CPU_COUNT
+    from dask.system import CPU_COUNT
 
     # A Nanny sets OMP_NUM_THREADS=1, which would leave all but one core of each worker idle.
     torch.set_num_threads(max(1, CPU_COUNT // packet.processes))
@@ -219,6 +219,6 @@ def _collect(vectors: np.ndarray, done: list[tuple[list[int], torch.Tensor]]) ->
 def _free_memory() -> None:
     import torch
 
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()

@@ -119,20 +119,15 @@ def _profile(config: Config, reference: Reference | None) -> str:
 
 def _allowed_proteins(config: Config, reference: Reference) -> np.ndarray:
     """Tell which reference proteins pass the taxonomy filter: shape (proteins,), bool."""
-    from ..reference.taxonomy import lineages_from_dump, protein_mask, resolve_taxa
+    from ..reference.taxonomy import protein_mask
 
-    proteins, dump = reference.proteins, config.taxonomy_dump
-    exclude, include = config.taxonomy_ids_to_exclude, config.taxonomy_ids_included_exclusively
-    lineages = None
-    if dump is not None and (exclude or include):
-        exclude, include = tuple(resolve_taxa(exclude, dump)), tuple(resolve_taxa(include, dump))
-        lineages = lineages_from_dump(dump, proteins["taxon"].unique()) if config.get_descendants else None
-    elif config.get_descendants and (exclude or include):
-        raise InputError(
-            "get_descendants is true, and taxonomy_dump is not set: set it to a folder with nodes.dmp, names.dmp and "
-            "merged.dmp."
-        )
-    allowed = protein_mask(proteins, exclude=exclude, include=include, lineages=lineages)
+    allowed = protein_mask(
+        reference.proteins,
+        exclude=config.taxonomy_ids_to_exclude,
+        include=config.taxonomy_ids_included_exclusively,
+        descendants=config.get_descendants,
+        dump=config.taxonomy_dump,
+    )
     if not allowed.any():
         raise InputError(
             f"no protein of reference {reference.path} passes the taxonomy filter: check taxonomy_ids_to_exclude and "

@@ -24,6 +24,9 @@ __all__ = ["Taxa", "donor_rows", "lineages_from_dump", "protein_mask", "resolve_
 Taxa: TypeAlias = Iterable[int | str]
 """NCBI taxon numbers, or names, as a configuration lists them."""
 
+UNKNOWN = 0
+"""The taxon of a protein whose taxon is not known."""
+
 Lineages: TypeAlias = Mapping[int, tuple[int, ...]]
 """For a taxon: itself, the number it was merged into if it was, and all its ancestors."""
 
@@ -44,8 +47,8 @@ def protein_mask(
     proteins : DataFrame
         Columns of `schema.PROTEINS`.
     exclude, include
-        Taxa left out, and taxa that alone are let in; the latter, when there are any, override the former. Without
-        a dump, names are those in the column `organism`.
+        Taxa left out, and taxa that alone are let in; the latter, when there are any, override the former. A protein
+        whose taxon is not known passes neither list, as in FANTASIA. Without a dump, names are those in the column `organism`.
     lineages : mapping, optional
         For a taxon: itself and its ancestors, as `lineages_from_dump` returns it; a taxon that it does not name has
         no known ancestors.
@@ -68,7 +71,7 @@ def protein_mask(
     >>> import pandas as pd
     >>> proteins = pd.DataFrame({"taxon": [4932, 562, 0], "organism": ["yeast", "E. coli", ""]})
     >>> protein_mask(proteins, exclude=[4932])
-    array([False,  True,  True])
+    array([False,  True, False])
     >>> protein_mask(proteins, include=[2], lineages={562: (562, 2, 1)})
     array([False,  True, False])
     """
@@ -84,7 +87,8 @@ def protein_mask(
         known = _needed_lineages(dump, distinct)
     matching = [taxon for taxon in distinct if not chosen.isdisjoint((known or {}).get(taxon, (taxon,)))]
     among = np.isin(taxa, matching)
-    return among if included else ~among
+    # Of a protein without a known taxon nobody can say that it is not of an excluded one.
+    return among if included else ~among & (taxa != UNKNOWN)
 
 
 def _needed_lineages(dump: str | os.PathLike[str] | None, taxa: Iterable[int]) -> Lineages:

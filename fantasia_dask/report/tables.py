@@ -18,7 +18,7 @@ from .rows import rounded
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STATISTICS", "spaces_of", "summarise", "summary_columns", "write_summary"]
+__all__ = ["STATISTICS", "input_columns", "spaces_of", "summarise", "summary_columns", "write_summary"]
 
 STATISTICS = ("min", "max", "mean")
 COUNT = "count"
@@ -112,6 +112,11 @@ def summarise(
         columns |= {f"{name}_{model}_L{layer}": part[name].array for name in part}
     columns["proteins"] = pd.Series(_joined(place, raw["protein_id"], len(key)), dtype="str").array
     return pd.DataFrame(columns)
+
+
+def input_columns(metrics: Metrics) -> list[str]:
+    """Return the raw columns that `summarise` reads, so that others need not be."""
+    return ["accession", "model_name", "layer_index", "go_id", "protein_id", *metrics]
 
 
 def spaces_of(raw: pd.DataFrame) -> list[tuple[str, int]]:
@@ -211,7 +216,7 @@ def _codes(words: pd.Series, order: Sequence[str] | None) -> tuple[np.ndarray, l
     if order is None:
         codes, distinct = pd.factorize(words)
         return codes.astype("int64"), distinct.tolist()
-    codes = pd.Index(list(order), dtype="str").get_indexer(words.to_list())
+    codes = pd.Index(list(order), dtype="str").get_indexer(pd.Index(words.to_list(), dtype="str"))
     if (codes < 0).any():
         raise ValueError(f"accession {words.iloc[int(np.argmax(codes < 0))]!r} is not in the given order")
     return codes.astype("int64"), list(order)

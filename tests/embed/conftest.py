@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ESM_VOCAB = "<cls> <pad> <eos> <unk> L A G V S E R T I D P K Q N F Y M H W C X B U Z O . - <null_1> <mask>".split()
+ESM_VOCAB = ["<cls>", "<pad>", "<eos>", "<unk>", *"LAGVSERTIDPKQNFYMHWCXBUZO.-", "<null_1>", "<mask>"]
 T5_LETTERS = "ALGVSREDTIPKFQNYMHWCXBOUZ"
 
 
@@ -111,9 +111,7 @@ def ankh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inner = Tokenizer(models.Unigram(pieces, unk_id=2))
     inner.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     inner.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
     tokenizer.add_special_tokens({"additional_special_tokens": ["[NLU]", "[S2S]"]})
     tokenizer.save_pretrained(folder)
     _t5_model(folder, len(tokenizer), 4)

@@ -16,7 +16,7 @@ def test_load__t5_without_tokenizer(t5_folder, broken_copy):
     copy = broken_copy(t5_folder)
     for file in copy.glob("tokenizer*"):
         file.unlink()
-    with pytest.raises(InputError, match="tokenizer in .* is wrong or missing"):
+    with pytest.raises(InputError, match=r"tokenizer in .* is wrong or missing"):
         resident.load(model_spec("Prot-T5", copy), "cpu")
 
 
@@ -24,13 +24,13 @@ def test_load__tokenizer_of_another_model(t5_folder, ankh_folder, broken_copy):
     copy = broken_copy(t5_folder)
     for file in copy.glob("tokenizer*"):
         file.write_bytes((ankh_folder / file.name).read_bytes())
-    with pytest.raises(InputError, match="tokenizer in .* is wrong or missing"):
+    with pytest.raises(InputError, match=r"tokenizer in .* is wrong or missing"):
         resident.load(model_spec("Prot-T5", copy), "cpu")
 
 
 def test_load__prefix_unknown_to_the_tokenizer(ankh_folder):
     """Ankh's vocabulary has no <AA2fold>: ProstT5's prefix would be several tokens, or <unk>."""
-    with pytest.raises(InputError, match="tokenizer in .* is wrong or missing"):
+    with pytest.raises(InputError, match=r"tokenizer in .* is wrong or missing"):
         resident.load(model_spec("Prost-T5", ankh_folder), "cpu")
 
 
@@ -91,7 +91,7 @@ def test_load__weights_incomplete(esm2_folder, broken_copy):
     lacking = {key: value for key, value in tensors.items() if "layer.2.output" not in key}
     assert len(lacking) < len(tensors)
     save_file(lacking, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match="lacks .* of the model's weights"):
+    with pytest.raises(InputError, match=r"lacks .* of the model's weights"):
         resident.load(model_spec("ESM", copy), "cpu")
 
 

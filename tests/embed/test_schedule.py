@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from fantasia_dask.embed import schedule
+from fantasia_dask.embed import resident, schedule
 from fantasia_dask.embed.blocks import embed_proteins
 from fantasia_dask.embed.models import EmbeddingRequest, model_spec
 from fantasia_dask.embed.worker import Packet, PacketResult
@@ -52,16 +54,11 @@ def test_embed_proteins__on_two_processes(esm2_folder, proteins, tmp_path):
         Client(cluster) as client,
     ):
         status, vectors = embed(esm2_folder, proteins, tmp_path / "b.zarr", client=client, device="cpu")
-        residents = client.run(_resident_model)
+        addresses = list(client.scheduler_info()["workers"])
+        left = [client.submit(getattr, resident, "_here", workers=[a], pure=False).result() for a in addresses]
     assert set(status["status"]) == {"embedded"}
     np.testing.assert_allclose(vectors, alone, rtol=1e-4, atol=1e-5)
-    assert set(residents.values()) == {None}, "the models are released at the end"
-
-
-def _resident_model():
-    from fantasia_dask.embed import resident
-
-    return resident._here
+    assert left == [None, None], "the models are released at the end"
 
 
 def test_embed_proteins__a_users_mistake_comes_back_from_the_worker(
@@ -71,7 +68,7 @@ def test_embed_proteins__a_users_mistake_comes_back_from_the_worker(
     for file in copy.glob("tokenizer*"):
         file.unlink()
     request = EmbeddingRequest(model_spec("Prot-T5", copy), (0,), 4)
-    with pytest.raises(InputError, match="tokenizer in .* is wrong or missing"):
+    with pytest.raises(InputError, match=r"tokenizer in .* is wrong or missing"):
         embed_proteins(["P"], ["MKT"], [request], tmp_path / "s.zarr", profile="clean", client=client_in_process)
     assert not (tmp_path / "s.zarr").exists()
 
@@ -82,7 +79,7 @@ def test_run_packets__a_packet_that_kills_its_worker_is_halved(esm2_folder, clie
 
     def deadly(packet):
         if "WWW" in packet.sequences:
-            raise KilledWorker("embed", None, 3)
+            raise KilledWorker("embed", SimpleNamespace(address="inproc://gone"), 3)
         return PacketResult("/" + "-".join(packet.sequences), {})
 
     monkeypatch.setattr(schedule, "embed_packet", deadly)

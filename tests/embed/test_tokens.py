@@ -53,7 +53,7 @@ def right(text):
         (lambda text: [0, *(3 for _ in text), 2], "not one token each"),
         (lambda text: [0, *(3 if c == "W" else ord(c) for c in text), 2], "does not know the residues W"),
         (lambda text: [0, *(ord("I") if c == "L" else ord(c) for c in text), 2], "one id to several"),
-        (lambda text: right(text.replace("MM", "M")), "30 residues become 15 tokens"),
+        (lambda text: right(text.replace("MM", "M")), "52 residues become 51 tokens"),
         (lambda text: right(text.replace("MM", "QM")), "changes with its place"),
         (lambda text: [0, *(3 if c == "X" else ord(c) for c in text), 2], "does not know X"),
     ],

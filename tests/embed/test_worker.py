@@ -134,8 +134,8 @@ def test_embed_sequences__values_that_are_not_finite_are_named(esm2_folder, prot
 def test_check_memory__refuses_what_the_host_cannot_hold(t5_folder, monkeypatch):
     loaded = resident.load(model_spec("Prot-T5", t5_folder), "cpu")
     memory.check_memory(loaded, 1, 1000)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10**9)
     with pytest.raises(MemoryError, match="35213 residues need about"):
-        monkeypatch.setattr(memory, "free_bytes", lambda: 10**9)
         memory.check_memory(loaded, 1, 35_213)
 
 
