@@ -48,9 +48,7 @@ def make_reference(data: Path, folder: Path) -> Path:
 def look_up(data: Path, folder: Path, reference: Path, k: int) -> RunFolder:
     """Run the lookup and the transfer, `only_lookup`."""
     queries = folder / "queries.zarr"
-    import_vectors(
-        data / "embeddings" / "validate_goa216_unirep256.npz", queries, model=MODEL, layer=0, key="all_mean"
-    )
+    import_vectors(data / "embeddings" / "validate_goa216_unirep256.npz", queries, model=MODEL, layer=0, key="all_mean")
     config = make_config(
         {
             "input": str(queries),
@@ -73,7 +71,10 @@ def propagated_terms(reference: Path) -> dict[int, frozenset[str]]:
     ontology = Ontology(bundle.terms, bundle.relations)
     row = bundle.proteins.set_index("protein")["row"]
     direct = bundle.annotations.groupby(bundle.annotations["protein"].map(row))["go_id"].agg(set)
-    return {int(r): frozenset(t for go_id in terms for t in (go_id, *ontology.ancestors(go_id))) for r, terms in direct.items()}
+    return {
+        int(r): frozenset(t for go_id in terms for t in (go_id, *ontology.ancestors(go_id)))
+        for r, terms in direct.items()
+    }
 
 
 def write_predictions(path: Path, accessions: pd.Series, hits: pd.DataFrame, terms: dict[int, frozenset[str]]) -> None:

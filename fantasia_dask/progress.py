@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from pathlib import Path
+from typing import Any, TextIO
 
 __all__ = ["Progress"]
 
@@ -23,6 +25,11 @@ class Progress:
     quiet : bool
         Write nothing.
 
+    Attributes
+    ----------
+    log : Path or None
+        A file that gets every line, and every warning while `logging_to` is open, with the time of day.
+
     Examples
     --------
     >>> with Progress(sys.stdout).stage("embedding", 2, "proteins") as advance:
@@ -34,20 +41,48 @@ class Progress:
     def __init__(self, stream: TextIO | None = None, quiet: bool = False):
         self.stream = stream if stream is not None else sys.stderr
         self.quiet = quiet
+        self.log: Path | None = None
 
     def line(self, text: str) -> None:
-        """Write one line."""
+        """Write one line, to the log too."""
+        self.note(text)
         if not self.quiet:
             print(text, file=self.stream, flush=True)
+
+    def note(self, text: str) -> None:
+        """Write one line to the log alone."""
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    @contextmanager
+    def logging_to(self, path: Path) -> Iterator[None]:
+        """Keep a log in a file for the time of a ``with`` block; warnings are noted in it and shown as before."""
+        self.log = path
+        show = warnings.showwarning
+
+        def noted(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            self.note(f"warning: {message}")
+            show(message, category, *rest, **more)
+
+        warnings.showwarning = noted
+        try:
+            yield
+        except BaseException as error:
+            self.note(f"stopped: {type(error).__name__}: {error}")
+            raise
+        finally:
+            warnings.showwarning = show
+            self.log = None
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """Follow one stage; yields a function that is told how many more units are done."""
-        if self.quiet:
-            yield lambda done: None
-        elif self.stream.isatty():
+        if not self.quiet and self.stream.isatty():
+            begun = time.monotonic()
             with self._bar(name, total, unit) as advance:
                 yield advance
+            self.note(f"{name}: {total} {unit}, done in {time.monotonic() - begun:.0f} s")
         else:
             with self._lines(name, total, unit) as advance:
                 yield advance

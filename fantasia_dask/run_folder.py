@@ -67,6 +67,16 @@ class RunFolder:
         """The numbers of the reference proteins that passed the taxonomy filter."""
         return self.path / "hits" / "donors.parquet"
 
+    @property
+    def newer_annotations(self) -> Path:
+        """The reference's annotations in the terms of the configured ontology; only when one is configured."""
+        return self.path / "hits" / "annotations.parquet"
+
+    @property
+    def newer_terms(self) -> Path:
+        """The terms of the configured ontology; only when one is configured."""
+        return self.path / "hits" / "terms.parquet"
+
     def embeddings(self, file_format: str) -> Path:
         """The query vectors."""
         return self.path / ("embeddings.h5" if file_format == "hdf5" else "embeddings.zarr")

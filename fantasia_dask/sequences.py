@@ -15,17 +15,17 @@ import lzma
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import IO, Any, TextIO
 
 from .errors import InputError
 
 __all__ = ["Protein", "open_text", "read_fasta"]
 
-OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 NOT_A_RESIDUE = re.compile(r"[^A-Za-z*.-]")
 MARKS = str.maketrans({"-": None, "*": "X", ".": "X"})
 
@@ -70,7 +70,8 @@ def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     if not path.is_file():
         raise InputError(f"{path} does not exist: expected a file.")
     try:
-        with OPENERS.get(path.suffix, open)(path, "rb") as binary:
+        opener: Callable[..., IO[bytes]] = OPENERS.get(path.suffix, open)
+        with opener(path, "rb") as binary:
             yield io.TextIOWrapper(binary, encoding="utf-8", errors="latin1_fallback")
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
@@ -137,8 +138,8 @@ def read_fasta(path: str | os.PathLike[str], *, skip_invalid: bool = False) -> l
             if problem and not skip_invalid:
                 where = f"line {lines.headers[number - 1]} of {name}"
                 raise InputError(
-                    f"protein {accession!r} ({where}) {problem}. Mend it, or set invalid_proteins: skip to go on without "
-                    "such proteins."
+                    f"protein {accession!r} ({where}) {problem}. Mend it, or set invalid_proteins: skip to go on "
+                    "without such proteins."
                 )
             proteins.append(Protein(accession, sequence, description.strip(), problem))
     if not proteins:

@@ -360,6 +360,11 @@ class Config(_Settings):
         description="Proteins to annotate: FASTA (.gz, .bz2 and .xz too; - is standard input), or embeddings "
         "(.zarr, .h5) when only_lookup is true."
     )
+    invalid_proteins: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="What to do with a protein that has a character other than amino-acid letters: stop before "
+        "anything is computed, or skip it with a row in status.tsv that says why. Skip when a file cannot be mended.",
+    )
     only_lookup: bool = Field(
         default=False, description="Whether to look up embeddings that exist already, and to embed nothing."
     )
@@ -411,7 +416,7 @@ class Config(_Settings):
         "redundancy_filter.",
     )
     threads: Count | None = Field(
-        default=None, description="Threads for MMseqs2 and the alignments; null: all cores of this process."
+        default=None, description="Threads of MMseqs2, for redundancy_filter; null: all cores of this process."
     )
     taxonomy_ids_to_exclude: Taxa = Field(
         default=(),
@@ -433,10 +438,11 @@ class Config(_Settings):
         description="Whether the raw rows are written as FANTASIA's CSV files too, one per query. Slow: Parquet has "
         "them all.",
     )
-    alignments: Literal["trace", "none"] = Field(
+    alignments: Literal["trace", "stats", "none"] = Field(
         default="trace",
         description="How a query is aligned with its donors: trace gives identity and similarity, globally and "
-        "locally; none leaves those columns empty and saves time when only the embedding counts.",
+        "locally, as FANTASIA does; stats counts without a traceback, about twice as fast, and may take another of "
+        "several equally good alignments; none leaves those columns empty, when only the embedding counts.",
     )
     embedding: EmbeddingSettings = Field(description="Models, layers, and how their vectors are made and compared.")
     cluster: ClusterSettings = Field(default_factory=ClusterSettings, description="Where the work is done.")

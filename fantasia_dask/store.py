@@ -89,6 +89,7 @@ class StoredArray:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     def __getitem__(self, index: Any) -> np.ndarray:
@@ -114,7 +115,7 @@ class StoredArray:
                 raise InputError(f"{file} is missing: the store is incomplete. Make it or fetch it again.")
 
     def __dask_tokenize__(self) -> object:
-        return ("StoredArray", str(self.path.absolute()), self.key, self.shape, os.stat(self.path).st_mtime_ns)
+        return ("StoredArray", str(self.path.absolute()), self.key, self.shape, self.path.stat().st_mtime_ns)
 
 
 class EmbeddingStore:
@@ -289,7 +290,7 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
         attributes = {k: v for k, v in dict(root.attrs).items() if not k.startswith("encoding-")}
         chunk_rows = int(attributes.pop("chunk-rows"))
         n = int(root["lengths"].shape[0])
-        models = root["models"] if "models" in root else {}
+        models = root.get("models", {})
         for model in models:
             for layer in models[model]:
                 spaces.append(_read_space(dict(models[model][layer].attrs)))

@@ -94,7 +94,9 @@ def golden_reference(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         model, _, layer = key.partition("|L")
         spaces[key] = Space(model, int(layer), vectors[key].shape[1], profile="pis-3.1", dtype="float16")
     names = [protein.accession for protein in tables.representatives]
-    with StoreWriter(folder / "e.zarr", ids=names, sequences=list(sequences["sequence"]), spaces=spaces.values()) as writer:
+    with StoreWriter(
+        folder / "e.zarr", ids=names, sequences=list(sequences["sequence"]), spaces=spaces.values()
+    ) as writer:
         for key, space in spaces.items():
             writer.write(space, 0, vectors[key][order])
     return write_reference(folder / "reference", tables=tables, embeddings=folder / "e.zarr").path

@@ -27,7 +27,9 @@ def project(root):
 def test_environment__has_the_floors_of_pyproject(root, project):
     listed = yaml.safe_load((root / "environment.yml").read_text())["dependencies"]
     from_pip = next(entry["pip"] for entry in listed if isinstance(entry, dict))
-    conda = floors(entry for entry in listed if isinstance(entry, str) and not entry.startswith(("python>", "pip", "mmseqs2")))
+    conda = floors(
+        entry for entry in listed if isinstance(entry, str) and not entry.startswith(("python>", "pip", "mmseqs2"))
+    )
     given = conda | floors(entry for entry in from_pip if not entry.startswith("-e"))
     expected = floors(project["dependencies"])
     expected["distributed"] = expected["dask"]
@@ -48,7 +50,19 @@ def test_front_door__every_name_is_there():
 
 
 def test_import__leaves_heavy_packages_alone():
-    heavy = ("torch", "transformers", "dask", "distributed", "numba", "pandas", "pyarrow", "zarr", "h5py", "Bio", "obonet")
+    heavy = (
+        "torch",
+        "transformers",
+        "dask",
+        "distributed",
+        "numba",
+        "pandas",
+        "pyarrow",
+        "zarr",
+        "h5py",
+        "Bio",
+        "obonet",
+    )
     code = f"import sys, fantasia_dask, fantasia_dask.cli; print([m for m in {heavy!r} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert loaded == "[]"
@@ -61,7 +75,9 @@ def test_version__is_that_of_the_changelog(root):
 
 
 def test_repository__names_no_path_of_a_machine(root):
-    files = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False).stdout.split("\n")
+    files = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False).stdout.split(
+        "\n"
+    )
     if not any(files):
         pytest.skip("not a git checkout")
     pattern = re.compile(r"(^|[^A-Za-z0-9_.~-])/(work|root|home)/[A-Za-z.]")

@@ -26,7 +26,9 @@ def write(folder, text, name="in.fasta"):
     return path
 
 
-@given(st.lists(st.tuples(NAME, RESIDUES), min_size=1, max_size=8, unique_by=lambda record: record[0]), st.integers(1, 70))
+@given(
+    st.lists(st.tuples(NAME, RESIDUES), min_size=1, max_size=8, unique_by=lambda record: record[0]), st.integers(1, 70)
+)
 def test_read_fasta__any_names_and_line_lengths_come_back(tmp_path_factory, records, width):
     lines = []
     for name, residues in records:
@@ -128,5 +130,5 @@ def test_read_fasta__one_broken_record_among_many(shared):
 def test_read_fasta__real_malformed_files(shared):
     folder = shared / "data" / "fasta"
     assert [p.accession for p in read_fasta(folder / "illegal_amino_acids.fasta")] == ["ok", "lowercase", "PROTEIN"]
-    with pytest.raises(InputError, match="'unparsable'.*has 'ä'"):
+    with pytest.raises(InputError, match=r"'unparsable'.*has 'ä'"):
         read_fasta(folder / "unparsable.fasta")

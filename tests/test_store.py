@@ -158,5 +158,5 @@ def test_vectors__a_deleted_chunk_is_noticed(tmp_path, vectors):
 def test_vectors__a_truncated_file_is_noticed(store, path):
     file = path / "models/Prot-T5/layer_0/vectors/c/0/0" if path.suffix == ".zarr" else path
     file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(InputError, match="cannot be read|is not a store|missing"):
+    with pytest.raises(InputError, match=r"cannot be read|is not a store|missing"):
         open_store(path).vectors("Prot-T5", 0).compute()

@@ -142,7 +142,9 @@ def _offers(proteins: pd.DataFrame, annotations: pd.DataFrame, terms: pd.DataFra
 
 def _looked_up(words: pd.Series, meanings: pd.Series) -> np.ndarray:
     """Return the meaning of each word, an empty string where there is none."""
-    places = meanings.index.get_indexer(words)
+    import pandas as pd
+
+    places = meanings.index.get_indexer(pd.Index(words))
     return np.append(meanings.to_numpy(dtype=object), "")[places]
 
 

@@ -48,7 +48,7 @@ def check_memory(loaded: Resident, proteins: int, residues: int) -> None:
 
 def free_bytes() -> int:
     """Return the memory that this process may still take: of the host, its container and its Dask worker."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
     from distributed.system import MEMORY_LIMIT
 
     used = psutil.Process().memory_info().rss

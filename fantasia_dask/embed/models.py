@@ -85,6 +85,11 @@ class ModelSpec:
     licence: str = ""
 
     @property
+    def name(self) -> str:
+        """What a store notes as the checkpoint: a local folder by its last name, no path of a machine."""
+        return Path(self.checkpoint).name if self.local else self.checkpoint
+
+    @property
     def local(self) -> bool:
         """Whether the checkpoint is a folder on disk."""
         return Path(self.checkpoint).is_dir()

@@ -162,6 +162,6 @@ def _stored_dtype(model: ModelSpec, device: str) -> str:
 def _spaces(request: EmbeddingRequest, profile: str, dtype: str) -> list[Space]:
     model = request.model
     return [
-        Space(model.key, layer, model.dimension, profile, model.checkpoint, model.revision, dtype)
+        Space(model.key, layer, model.dimension, profile, model.name, model.revision, dtype)
         for layer in sorted(set(request.layers))
     ]

@@ -99,9 +99,7 @@ def nearest_neighbours(
     along_q, along_r = queries.chunks[0], reference.chunks[0]
     q_labels, r_labels = apart if apart is not None else (None, None)
     tiles = da.blockwise(
-        partial(
-            _tile, k=k, metric=metric, threshold=np.inf if threshold is None else threshold, batch_size=batch_size
-        ),
+        partial(_tile, k=k, metric=metric, threshold=np.inf if threshold is None else threshold, batch_size=batch_size),
         "qr",
         queries,
         "qd",

@@ -213,9 +213,7 @@ def tile_hits(
     labels_q = np.full(len(asking), -1) if q_labels is None else np.asarray(q_labels, np.int64)[asking]
     batches = [slice(start, start + batch_size) for start in range(0, len(asking), batch_size)]
     with one_blas_thread():
-        asks = [
-            _Ask(q_raw[asking[b]], q_norms[b], labels_q[b], k, metric, threshold, donors.scale) for b in batches
-        ]
+        asks = [_Ask(q_raw[asking[b]], q_norms[b], labels_q[b], k, metric, threshold, donors.scale) for b in batches]
         for tile in donors.tiles():
             for ask in asks:
                 ask.look_at(tile, labels_r)
@@ -285,10 +283,8 @@ class _Ask:
         prepare(raw, np.arange(b), _inverse(norms) if metric == "cosine" else np.full(b, scale), self.vectors)
         # The least score that the threshold allows, lowered by more than its own rounding; the tile's error does
         # the rest.
-        if metric == "cosine":
-            least = np.full(b, 1.0 - threshold)
-        else:
-            least = (self.norms**2 - (threshold * scale) ** 2) / 2
+        euclidean = (self.norms**2 - (threshold * scale) ** 2) / 2
+        least = np.full(b, 1.0 - threshold) if metric == "cosine" else euclidean
         least -= 1e-6 * np.where(np.isfinite(least), np.abs(least), 0)
         self.bounds = np.repeat(_floor32(least)[:, None], k, axis=1)
         self.columns = np.empty((b, 2 * k + SPARE), np.int32)
@@ -339,4 +335,3 @@ class _Ask:
             found,
         )
         return hits_from(distances, found)
-

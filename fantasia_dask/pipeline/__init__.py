@@ -8,15 +8,18 @@ for every protein (`outcome`). `build_reference` makes what the lookup needs.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._version import __version__
 from ..config import Config, dump_config, load_config
 from ..progress import Progress
 from ..run_folder import RunFolder, write_aside
+from ..schema import Space
 from .build import build_reference
 from .files import write_files
-from .job import check
+from .job import Job, check
 from .neighbours import look_up, write_donors, write_queries
 from .outcome import Clock, RunSummary, outcome_of, summarise_run, write_manifest
 from .terms import annotate
@@ -24,6 +27,8 @@ from .vectors import comparable_spaces, embed, given_vectors, planned_spaces, st
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from ..store import EmbeddingStore
 
 __all__ = ["RunSummary", "build_reference", "run"]
 
@@ -51,8 +56,6 @@ def run(
     InputError
         If something that the user gave is wrong. What can be checked is checked before anything is written.
     """
-    from ..cluster import connect
-
     if not isinstance(config, Config):
         config = load_config(config)
     progress, clock = progress or Progress(), Clock()
@@ -61,7 +64,24 @@ def run(
     store = given_vectors(job, folder) if job.requests is None else None
     spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
     write_aside(folder.config, dump_config(config))
-    with connect(**config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+    with progress.logging_to(folder.log):
+        return _run(job, folder, store, spaces, client, progress, clock)
+
+
+def _run(
+    job: Job,
+    folder: RunFolder,
+    store: EmbeddingStore | None,
+    spaces: Sequence[Space],
+    client: Client | None,
+    progress: Progress,
+    clock: Clock,
+) -> RunSummary:
+    """Go through the stages of a run that has been checked."""
+    from ..cluster import connect
+
+    progress.note(f"fantasia-dask {__version__}, {job.config.input}")
+    with connect(**job.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
         if store is None:
             with clock.stage("embed"):
                 store, status = embed(job, folder, cluster, progress)
@@ -80,7 +100,8 @@ def run(
         with clock.stage("report"):
             files = write_files(job, folder, spaces)
     outcome = outcome_of(job, folder, status, spaces)
-    files = [*files, folder.status, folder.manifest]
+    files = [*files, folder.status, folder.manifest, folder.log]
     summary = summarise_run(job, folder, outcome, spaces, clock, files)
     write_manifest(job, folder, store, spaces, summary, clock)
+    progress.note(f"done: {summary.annotated} of {summary.proteins} proteins annotated")
     return summary

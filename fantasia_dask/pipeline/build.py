@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..progress import Progress
@@ -83,8 +83,8 @@ def build_reference(
     InputError
         If a file is wrong; an existing reference is then untouched.
     """
-    from ..reference.bundle import check_free, write_reference
     from ..reference.build import collect
+    from ..reference.bundle import check_free, write_reference
     from ..reference.vectors import gather_embeddings
 
     out = Path(out)
@@ -123,9 +123,7 @@ def _bring(
 
     if len(layers) != 1:
         raise InputError(f"vectors of {path} are given for layers {list(layers)}: expected one layer at a time.")
-    return import_vectors(
-        path, out, model=model, layer=layers[0], profile=profile or "unknown", key=key, dtype=dtype
-    )
+    return import_vectors(path, out, model=model, layer=layers[0], profile=profile or "unknown", key=key, dtype=dtype)
 
 
 def _compute(

@@ -71,14 +71,14 @@ def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]
         k=config.limit_per_entry,
         metrics=settings.metrics,
         aliases=settings.aliases,
-        weights=settings.weights,
+        weights=settings.model_dump()["weights"],
         weighted_prefix=settings.weighted_prefix,
         include_counts=settings.include_counts,
         normalize_count=settings.normalize_count_by_limit_per_entry,
         export_raw_count=settings.export_raw_count,
         precision=config.precision,
         spaces=spaces,
-        accessions=accessions,
+        accessions=accessions.tolist(),
     )
     blocks = list(read_blocks(folder.annotations)) if spaces else []
     if not blocks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from ..config import Config, warn_bounded_batches
 from ..errors import FantasiaWarning, InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..embed.models import EmbeddingRequest
     from ..reference.bundle import Reference
     from ..sequences import Protein
@@ -48,6 +51,27 @@ class Job:
     profile: str | None
     reference: Reference | None
     allowed: np.ndarray | None
+
+    @cached_property
+    def newer_terms(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+        """Annotations and terms brought to the release of `ontology`; None when it is not set."""
+        if self.config.ontology is None or self.reference is None:
+            return None
+        from ..reference.build import current_annotations
+        from ..reference.obo import read_obo
+
+        graph = read_obo(self.config.ontology)
+        annotations, counts = current_annotations(self.reference.annotations, graph)
+        dropped = counts["annotations_obsolete_dropped"] + counts["annotations_unknown_dropped"]
+        if dropped:
+            warn(f"{dropped} annotations of the reference have no current term in {self.config.ontology}: left out.")
+        return annotations, graph.terms
+
+    @property
+    def annotations(self) -> pd.DataFrame:
+        """The annotations that may be lent, `schema.ANNOTATIONS`."""
+        assert self.reference is not None
+        return self.reference.annotations if self.newer_terms is None else self.newer_terms[0]
 
     @property
     def wanted(self) -> list[tuple[str, int]]:
@@ -87,7 +111,7 @@ def check(config: Config) -> Job:
             f"only_lookup is true, but input {config.input} is not a file of vectors: expected .zarr, .h5 or .npz."
         )
     warn_bounded_batches(config)
-    proteins = read_fasta(config.input)
+    proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
     return Job(config, proteins, _requests(config), _profile(config, reference), reference, allowed)
 
 

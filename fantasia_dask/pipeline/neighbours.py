@@ -46,6 +46,10 @@ def write_donors(job: Job, folder: RunFolder) -> None:
     assert job.reference is not None
     assert job.allowed is not None
     write_parquet(job.reference.proteins.loc[job.allowed, ["protein"]], folder.donors)
+    if job.newer_terms is not None:
+        annotations, terms = job.newer_terms
+        write_parquet(annotations, folder.newer_annotations)
+        write_parquet(terms, folder.newer_terms)
 
 
 def look_up(
@@ -82,7 +86,7 @@ def look_up(
         metric=config.embedding.distance_metric,
         threshold=config.embedding.models[space.model].distance_threshold,
         keep=reference.store.present(space.model, space.layer)
-        & donor_rows(reference.proteins, reference.annotations, job.allowed, donors=config.donors),
+        & donor_rows(reference.proteins, job.annotations, job.allowed, donors=config.donors),
         asked=store.present(space.model, space.layer),
         batch_size=plan.batch_size,
     )
@@ -105,7 +109,9 @@ def look_up(
             ) from error
         finally:
             client.cancel(list(futures))
-    write_parquet(pd.concat([frames[block] for block in sorted(frames)], ignore_index=True), folder.hits(space.model, space.layer))
+    write_parquet(
+        pd.concat([frames[block] for block in sorted(frames)], ignore_index=True), folder.hits(space.model, space.layer)
+    )
 
 
 def _task_budget(client: Client) -> int | None:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Clock", "RunSummary", "outcome_of", "summarise_run", "write_manifest"]
 
 
+SHOWN = 15
+"""Proteins whose nearest donor is shown on the terminal."""
+
+
 @dataclass(frozen=True)
 class RunSummary:
     """What a run did: how many proteins were annotated, with what, and where the files are.
@@ -46,6 +50,9 @@ class RunSummary:
         Wall time.
     files : tuple of Path
         What a person opens first.
+    nearest : tuple of (str, str, str, float)
+        Of the first few proteins: accession, then accession and gene, organism and distance of the nearest donor, in
+        the first embedding space.
     """
 
     folder: Path
@@ -58,6 +65,7 @@ class RunSummary:
     failures: tuple[tuple[str, str], ...]
     seconds: float
     files: tuple[Path, ...]
+    nearest: tuple[tuple[str, str, str, float], ...] = ()
 
     def text(self) -> str:
         """Return the summary as a few lines for a terminal."""
@@ -65,6 +73,13 @@ class RunSummary:
         if self.looked_up:
             share = 100 * self.annotated / max(self.proteins, 1)
             lines.append(f"{self.annotated} annotated ({share:.0f}%), with {self.terms} pairs of protein and GO term")
+        lines += [
+            f"  {query:<{width}}  {donor} ({organism}), distance {distance:.4f}"
+            for width in [max((len(line[0]) for line in self.nearest), default=0)]
+            for query, donor, organism, distance in self.nearest
+        ]
+        if self.looked_up and self.proteins > len(self.nearest) > 0:
+            lines.append(f"  ... nearest donors of {len(self.nearest)} of {self.proteins} proteins in {self.spaces[0]}")
         lines += [f"without a vector: {name} ({reason})" for name, reason in self.failures[:5]]
         if len(self.failures) > 5:
             lines.append(f"... and {len(self.failures) - 5} more: see status.tsv")
@@ -133,27 +148,22 @@ def _found(folder: RunFolder, space: Space) -> tuple[pd.Series, pd.Series]:
 
 def _explain(config: Config, status: pd.DataFrame, spaces: set[tuple[str, int]]) -> None:
     """Say why a protein with a vector got no term."""
-    silent = (status["status"] != "failed") & (status["terms"] == 0) & (status["reason"] == "")
-    for line in status.index[silent.to_numpy()]:
-        model, layer = status.at[line, "model"], int(status.at[line, "layer"])
-        threshold = config.embedding.models[model].distance_threshold
+    silent = (status["status"] == "embedded") & (status["terms"] == 0)
+    for (model, layer), lines in status[silent].groupby(["model", "layer"]):
+        threshold = config.embedding.models[str(model)].distance_threshold
+        alone = "no donor is allowed to answer" if threshold is None else f"no donor within distance {threshold}"
         if (model, layer) not in spaces:
-            reason = "the reference has no vectors of this model and layer"
-        elif status.at[line, "neighbours"]:
-            reason = "its neighbours have no GO term"
-        elif threshold is not None:
-            reason = f"no donor within distance {threshold}"
-        else:
-            reason = "no donor is allowed to answer"
-        status.at[line, "reason"] = reason
+            alone = "the reference has no vectors of this model and layer"
+        met = lines["neighbours"] > 0
+        status.loc[lines.index, "reason"] = met.map({True: "its neighbours have no GO term", False: alone})
 
 
 def summarise_run(
     job: Job, folder: RunFolder, outcome: pd.DataFrame, spaces: Sequence[Space], clock: Clock, files: Sequence[Path]
 ) -> RunSummary:
     """Count what a run did."""
-    by_protein = outcome.groupby("accession", sort=False)
-    failed = by_protein["status"].agg(lambda states: (states == "failed").all())
+    by_protein = outcome.assign(failed=outcome["status"] == "failed").groupby("accession", sort=False)
+    failed = by_protein["failed"].all()
     reasons = by_protein["reason"].first()
     annotated = by_protein["terms"].max() > 0
     return RunSummary(
@@ -164,9 +174,23 @@ def summarise_run(
         _pairs(folder, spaces) if job.reference is not None else 0,
         tuple(map(str, spaces)),
         job.reference is not None,
-        tuple((str(name), str(reasons[name])) for name in failed.index[failed.to_numpy()]),
+        tuple((str(a), str(why)) for a, why, missing in zip(failed.index, reasons, failed, strict=True) if missing),
         clock.seconds,
         tuple(files),
+        _nearest(folder, spaces[0]) if job.reference is not None and spaces else (),
+    )
+
+
+def _nearest(folder: RunFolder, space: Space) -> tuple[tuple[str, str, str, float], ...]:
+    """Return the nearest donor of the first few proteins, to show that the run makes sense."""
+    import pandas as pd
+
+    first = folder.annotation_part(space.model, space.layer, 0)
+    columns = ["accession", "protein_id", "gene_name", "organism", "distance"]
+    best = pd.read_parquet(first, columns=columns).drop_duplicates("accession").head(SHOWN)
+    return tuple(
+        (str(accession), f"{donor} {gene}".strip(), str(organism), float(distance))
+        for accession, donor, gene, organism, distance in best.itertuples(index=False)
     )
 
 

@@ -14,6 +14,7 @@ from ..schema import Space
 from .job import Job
 
 if TYPE_CHECKING:
+    import pandas as pd
     from distributed import Client
 
     from ..reference.bundle import Reference
@@ -32,6 +33,8 @@ class _Transfer:
     queries: Path
     donors: Path
     reference: Path
+    annotations: Path | None
+    terms: Path | None
     out: Path
     space: Space
     start: int
@@ -42,9 +45,7 @@ class _Transfer:
     keep_sequences: bool
 
 
-def annotate(
-    job: Job, folder: RunFolder, spaces: Sequence[Space], q: int, client: Client, progress: Progress
-) -> None:
+def annotate(job: Job, folder: RunFolder, spaces: Sequence[Space], q: int, client: Client, progress: Progress) -> None:
     """Transfer the terms of every hit, a block of queries at a time, on the cluster."""
     from distributed import as_completed
 
@@ -59,6 +60,8 @@ def annotate(
             folder.queries,
             folder.donors,
             job.reference.path,
+            None if job.newer_terms is None else folder.newer_annotations,
+            None if job.newer_terms is None else folder.newer_terms,
             folder.annotation_part(space.model, space.layer, start // BLOCK_QUERIES),
             space,
             start,
@@ -88,6 +91,18 @@ def _reference(path: Path) -> Reference:
     return open_reference(path)
 
 
+@lru_cache(maxsize=4)
+def _read(path: Path, modified: int) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.read_parquet(path)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Read a table of the run once per worker process, and again when another run has written it anew."""
+    return _read(path, path.stat().st_mtime_ns)
+
+
 def _transfer_block(task: _Transfer) -> int:
     """Transfer the terms of one block of queries and write them; return the number of queries."""
     import pandas as pd
@@ -98,13 +113,13 @@ def _transfer_block(task: _Transfer) -> int:
     here = [("row", ">=", task.start), ("row", "<", task.stop)]
     hits = pd.read_parquet(task.hits, filters=[("query", op, row) for _, op, row in here])
     reference = _reference(task.reference)
-    allowed = pd.read_parquet(task.donors)["protein"].to_numpy()
+    allowed = _table(task.donors)["protein"].to_numpy()
     frame = transfer_terms(
         hits,
         queries=pd.read_parquet(task.queries, filters=here),
         proteins=reference.proteins.iloc[allowed],
-        annotations=reference.annotations,
-        terms=reference.terms,
+        annotations=reference.annotations if task.annotations is None else _table(task.annotations),
+        terms=reference.terms if task.terms is None else _table(task.terms),
         space=task.space,
         type_id=TYPE_IDS.get(task.space.model, 0),
         metric=task.metric,

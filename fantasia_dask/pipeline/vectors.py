@@ -32,12 +32,9 @@ def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
     layout = recognise(source)
     if layout == "store":
         return open_store(source)
-    wanted = job.wanted
-    known = {"model": wanted[0][0], "layer": wanted[0][1]} if len(wanted) == 1 else {}
-    named = layout == "fantasia-hdf5"
-    return import_vectors(
-        source, folder.embeddings("zarr"), profile=job.profile or "unknown", **({} if named else known)
-    )
+    # FANTASIA's files name their models; in the others the vectors are those of the one space that is asked for.
+    model, layer = job.wanted[0] if layout != "fantasia-hdf5" and len(job.wanted) == 1 else (None, None)
+    return import_vectors(source, folder.embeddings("zarr"), model=model, layer=layer, profile=job.profile or "unknown")
 
 
 def embed(job: Job, folder: RunFolder, client: Client, progress: Progress) -> tuple[EmbeddingStore, pd.DataFrame]:
@@ -63,6 +60,10 @@ def embed(job: Job, folder: RunFolder, client: Client, progress: Progress) -> tu
             client=client,
             progress=steps(advance),
         )
+    problems = {p.accession: p.problem for p in job.proteins if p.problem}
+    if problems:
+        reason = status["accession"].map(problems)
+        status["reason"] = reason.where(reason.notna(), status["reason"])
     return open_store(out), status
 
 
@@ -82,7 +83,7 @@ def planned_spaces(job: Job) -> list[Space]:
     """Return the spaces that the models of a run will fill."""
     assert job.profile is not None
     return [
-        Space(r.model.key, layer, r.model.dimension, job.profile, r.model.checkpoint, r.model.revision)
+        Space(r.model.key, layer, r.model.dimension, job.profile, r.model.name, r.model.revision)
         for r in job.requests or ()
         for layer in r.layers
     ]
@@ -112,7 +113,9 @@ def comparable_spaces(job: Job, held: Sequence[Space]) -> list[Space]:
             spaces.append(space)
         elif not job.reference.store.has(model, layer):
             there = ", ".join(map(str, job.reference.spaces))
-            warn(f"reference {job.reference.path} has no vectors of {space}: no donor is found there. It holds {there}.")
+            warn(
+                f"reference {job.reference.path} has no vectors of {space}: no donor is found there. It holds {there}."
+            )
         else:
             _check_comparable(space, job.reference.store.space(model, layer), job.reference.path)
             spaces.append(space)
@@ -134,7 +137,7 @@ def _check_comparable(query: Space, donor: Space, path: Path) -> None:
     if query.revision and donor.revision and query.revision != donor.revision:
         warn(
             f"queries and reference were made by different checkpoints of {query} ({query.checkpoint} at "
-            f"{query.revision}, {donor.checkpoint} at {donor.revision}): distances mean little unless the weights are equal."
+            f"{query.revision}, {donor.checkpoint} at {donor.revision}): distances mean little unless they are equal."
         )
 
 

@@ -211,7 +211,7 @@ def _annotate(
     counts["annotations_other_protein"] = int(number.isna().sum())
     table = table.assign(protein=number)[number.notna()].astype({"protein": "int64"})
 
-    table, id_counts = _current_terms(table, graph)
+    table, id_counts = current_annotations(table, graph)
     counts.update(id_counts)
     table = table.rename(columns={"reference": "source"})[names(ANNOTATIONS)]
     duplicate = table.duplicated()
@@ -242,7 +242,7 @@ def _nothing_left(
     )
 
 
-def _current_terms(table: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, dict[str, int]]:
+def current_annotations(table: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, dict[str, int]]:
     """Bring GO ids to current terms, or drop them; count both the annotations and the distinct ids concerned."""
     terms = graph.terms
     replaced_by = dict(zip(terms["go_id"], terms["replaced_by"], strict=True))

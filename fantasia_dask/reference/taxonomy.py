@@ -48,7 +48,8 @@ def protein_mask(
         Columns of `schema.PROTEINS`.
     exclude, include
         Taxa left out, and taxa that alone are let in; the latter, when there are any, override the former. A protein
-        whose taxon is not known passes neither list, as in FANTASIA. Without a dump, names are those in the column `organism`.
+        whose taxon is not known passes neither list, as in FANTASIA. Without a dump, names are those in the
+        column `organism`.
     lineages : mapping, optional
         For a taxon: itself and its ancestors, as `lineages_from_dump` returns it; a taxon that it does not name has
         no known ancestors.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..schema import RAW_ANNOTATIONS, names
+from .delimited import number_texts, rows_of, word_texts
 from .files import file_names, folder_aside
 from .rows import read_blocks, rounded
 
@@ -74,33 +74,28 @@ def write_raw_csv(
     return written
 
 
-def _queries(
-    rows: pd.DataFrame, header: Sequence[str], precision: int
-) -> Iterator[tuple[str, Iterable[tuple[str, ...]]]]:
+def _queries(rows: pd.DataFrame, header: Sequence[str], precision: int) -> Iterator[tuple[str, list[str]]]:
     """Yield each query with its lines, as text."""
     import pandas as pd
 
     code, accessions = pd.factorize(rows["accession"])
     order = np.argsort(code, kind="stable")
-    columns = [_texts(rows[name].iloc[order], precision) for name in header]
+    lines = list(rows_of((_texts(rows[name].iloc[order], precision) for name in header), ","))
     ends = np.searchsorted(code[order], np.arange(len(accessions)), "right").tolist()
     for accession, start, end in zip(accessions, [0, *ends], ends, strict=False):
-        yield accession, zip(*(column[start:end] for column in columns), strict=True)
+        yield accession, lines[start:end]
 
 
 def _texts(values: pd.Series, precision: int) -> list[str]:
-    """Return one column as text; every distinct number is printed once."""
-    if values.name == PLAIN:
-        return ["" if value != value else f"{value:g}" for value in values.tolist()]
-    if values.dtype.kind != "f":
-        return values.astype("str").tolist()
-    distinct, place = np.unique(rounded(values, precision), return_inverse=True)
-    texts = ["" if value != value else f"{value:.{precision}f}" for value in distinct.tolist()]
-    return np.array(texts, dtype=object)[place].tolist()
+    """Return one column as text."""
+    if values.dtype.kind not in "iuf":
+        return word_texts(values)
+    if values.dtype.kind != "f" or values.name == PLAIN:
+        return number_texts(values)
+    return number_texts(rounded(values, precision), f".{precision}f")
 
 
-def _write(path: Path, header: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+def _write(path: Path, header: Sequence[str], lines: Iterable[str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(lines)
+        file.write(",".join(header) + "\n")
+        file.writelines(lines)

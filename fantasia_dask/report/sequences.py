@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .delimited import write_frame
 from .files import text_aside
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def write_sequences(
     donors : iterable of int
         Rows of the donors to write, in any order: the distinct `ref_idx` of the raw rows.
     """
+    import pandas as pd
+
     folder = Path(folder)
     distinct = queries.drop_duplicates("distinct").sort_values("distinct")
     with text_aside(folder / "sequences.fasta") as file:
@@ -44,11 +46,10 @@ def write_sequences(
         lending = proteins[proteins["row"].isin(sorted(set(donors)))].drop_duplicates("row").sort_values("row")
         file.writelines(_records("R", lending["row"], lending["sequence"]))
     sharing = queries.groupby("distinct")["accession"].agg(";".join)
+    number = distinct["distinct"].to_numpy()
+    index = (number, [f"Q{i}" for i in number.tolist()], sharing.loc[number].array, distinct["length"].array)
     with text_aside(folder / "query_index_mapping.csv") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(INDEX_COLUMNS)
-        for number, length in zip(distinct["distinct"].tolist(), distinct["length"].tolist(), strict=True):
-            writer.writerow((number, f"Q{number}", sharing[number], length))
+        write_frame(pd.DataFrame(dict(zip(INDEX_COLUMNS, index, strict=True))), file, ",")
 
 
 def _records(letter: str, numbers: Iterable[int], sequences: Iterable[str]) -> Iterable[str]:

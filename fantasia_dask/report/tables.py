@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, did_you_mean
 from ..schema import RAW_ANNOTATIONS
+from .delimited import write_frame
 from .files import text_aside
 from .rows import rounded
 
@@ -260,7 +261,7 @@ def write_summary(summary: pd.DataFrame | Iterable[pd.DataFrame], *paths: str | 
             if header not in (None, list(block.columns)):
                 raise ValueError(f"a block of the summary has the columns {list(block.columns)}, expected {header}")
             for file, separator in files:
-                block.to_csv(file, sep=separator, index=False, header=header is None, lineterminator="\n")
+                write_frame(block, file, separator, header=header is None)
             header = list(block.columns)
             lines += len(block)
     return lines

@@ -34,4 +34,4 @@ def test_write_sequences__golden_index(golden, tmp_path):
     proteins = pd.DataFrame({"row": [], "sequence": []})
     write_sequences(tmp_path, queries=queries, proteins=proteins, donors=[])
     theirs = golden / "outputs" / "cosine_k5" / "query_index_mapping.csv"
-    assert (tmp_path / "query_index_mapping.csv").read_bytes() == theirs.read_bytes()
+    assert (tmp_path / "query_index_mapping.csv").read_text() == theirs.read_text()  # but for FANTASIA's CRLF
