@@ -25,11 +25,6 @@ class Progress:
     quiet : bool
         Write nothing.
 
-    Attributes
-    ----------
-    log : Path or None
-        A file that gets every line, and every warning while `logging_to` is open, with the time of day.
-
     Examples
     --------
     >>> with Progress(sys.stdout).stage("embedding", 2, "proteins") as advance:
@@ -41,7 +36,8 @@ class Progress:
     def __init__(self, stream: TextIO | None = None, quiet: bool = False):
         self.stream = stream if stream is not None else sys.stderr
         self.quiet = quiet
-        self.log: Path | None = None
+        self._log: list[str] = []
+        self._log_path: Path | None = None
 
     def line(self, text: str) -> None:
         """Write one line, to the log too."""
@@ -51,14 +47,19 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Write one line to the log alone."""
-        if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._log.append(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        if self._log_path is not None:
+            with self._log_path.open("a", encoding="utf-8") as file:
+                file.writelines(self._log)
+            self._log.clear()
+
+    def log_to(self, path: Path) -> None:
+        """Keep the log in a file from now on; it gets what has been noted before too."""
+        self._log_path = path
 
     @contextmanager
-    def logging_to(self, path: Path) -> Iterator[None]:
-        """Keep a log in a file for the time of a ``with`` block; warnings are noted in it and shown as before."""
-        self.log = path
+    def logging(self) -> Iterator[None]:
+        """Keep a log for the time of a ``with`` block; warnings are noted in it and shown as before."""
         show = warnings.showwarning
 
         def noted(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
@@ -73,7 +74,7 @@ class Progress:
             raise
         finally:
             warnings.showwarning = show
-            self.log = None
+            self._log, self._log_path = [], None
 
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:

@@ -59,12 +59,13 @@ def run(
     if not isinstance(config, Config):
         config = load_config(config)
     progress, clock = progress or Progress(), Clock()
-    job = check(config)
-    folder = RunFolder(config.run_folder)
-    store = given_vectors(job, folder) if job.requests is None else None
-    spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
-    write_aside(folder.config, dump_config(config))
-    with progress.logging_to(folder.log):
+    with progress.logging():
+        job = check(config)
+        folder = RunFolder(config.run_folder)
+        store = given_vectors(job, folder) if job.requests is None else None
+        spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
+        write_aside(folder.config, dump_config(config))
+        progress.log_to(folder.log)
         return _run(job, folder, store, spaces, client, progress, clock)
 
 

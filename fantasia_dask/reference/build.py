@@ -20,7 +20,7 @@ from .sources import AnnotationSource, ReferenceProtein, read_annotations, read_
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CURATED", "EXPERIMENTAL", "ReferenceTables", "collect", "typed"]
+__all__ = ["CURATED", "EXPERIMENTAL", "ReferenceTables", "check_evidence", "collect", "current_annotations", "typed"]
 
 EXPERIMENTAL = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP", "TAS", "IC")
 """GO's experimental codes, those of high-throughput experiments included, and the two by which a curator vouches.
@@ -120,7 +120,7 @@ def collect(
     InputError
         If a file is broken, an evidence code is unknown, or no annotation is left.
     """
-    codes = _check_evidence(evidence)
+    codes = check_evidence(evidence)
     paths = [Path(p) for p in ([annotations] if isinstance(annotations, str | os.PathLike) else annotations)]
     proteins = read_proteins(fasta)
     graph = read_obo(ontology)
@@ -142,7 +142,7 @@ def collect(
     )
 
 
-def _check_evidence(evidence: Collection[str] | None) -> tuple[str, ...]:
+def check_evidence(evidence: Collection[str] | None) -> tuple[str, ...]:
     if evidence is None:
         return EXPERIMENTAL
     codes = tuple(dict.fromkeys([evidence] if isinstance(evidence, str) else evidence))
