@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,8 @@ class Job:
         None when only vectors are wanted.
     allowed : bool array, shape (proteins of the reference,), or None
         Which of its proteins passed the taxonomy filter.
+    newer_terms : pair of DataFrame, or None
+        Annotations and terms brought to the release of `ontology`; None when it is not set.
     """
 
     config: Config
@@ -51,21 +52,7 @@ class Job:
     profile: str | None
     reference: Reference | None
     allowed: np.ndarray | None
-
-    @cached_property
-    def newer_terms(self) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-        """Annotations and terms brought to the release of `ontology`; None when it is not set."""
-        if self.config.ontology is None or self.reference is None:
-            return None
-        from ..reference.build import current_annotations
-        from ..reference.obo import read_obo
-
-        graph = read_obo(self.config.ontology)
-        annotations, counts = current_annotations(self.reference.annotations, graph)
-        dropped = counts["annotations_obsolete_dropped"] + counts["annotations_unknown_dropped"]
-        if dropped:
-            warn(f"{dropped} annotations of the reference have no current term in {self.config.ontology}: left out.")
-        return annotations, graph.terms
+    newer_terms: tuple[pd.DataFrame, pd.DataFrame] | None = None
 
     @property
     def annotations(self) -> pd.DataFrame:
@@ -102,17 +89,18 @@ def check(config: Config) -> Job:
             "redundancy_filter is set, and this release cannot filter by redundancy yet: set redundancy_filter: 0."
         )
     allowed = None if reference is None else _allowed_proteins(config, reference)
+    newer = None if reference is None else _newer_terms(config, reference)
     if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
         if config.only_embedding:
             raise InputError(f"input {config.input} holds vectors, and only_embedding is true: expected FASTA.")
-        return Job(config, (), None, config.embedding.profile, reference, allowed)
+        return Job(config, (), None, config.embedding.profile, reference, allowed, newer)
     if config.only_lookup:
         raise InputError(
             f"only_lookup is true, but input {config.input} is not a file of vectors: expected .zarr, .h5 or .npz."
         )
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
-    return Job(config, proteins, _requests(config), _profile(config, reference), reference, allowed)
+    return Job(config, proteins, _requests(config), _profile(config, reference), reference, allowed, newer)
 
 
 def _requests(config: Config) -> tuple[EmbeddingRequest, ...]:
@@ -158,3 +146,18 @@ def _allowed_proteins(config: Config, reference: Reference) -> np.ndarray:
             "taxonomy_ids_included_exclusively."
         )
     return allowed
+
+
+def _newer_terms(config: Config, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Bring the annotations of the reference to the release of the configured ontology."""
+    if config.ontology is None:
+        return None
+    from ..reference.build import current_annotations
+    from ..reference.obo import read_obo
+
+    graph = read_obo(config.ontology)
+    annotations, counts = current_annotations(reference.annotations, graph)
+    dropped = counts["annotations_obsolete_dropped"] + counts["annotations_unknown_dropped"]
+    if dropped:
+        warn(f"{dropped} annotations of the reference have no current term in {config.ontology}: left out.")
+    return annotations, graph.terms

@@ -143,6 +143,7 @@ def collect(
 
 
 def check_evidence(evidence: Collection[str] | None) -> tuple[str, ...]:
+    """Return the evidence codes asked for, `EXPERIMENTAL` when none are; one that GO does not have is refused."""
     if evidence is None:
         return EXPERIMENTAL
     codes = tuple(dict.fromkeys([evidence] if isinstance(evidence, str) else evidence))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fantasia_dask.store import EmbeddingStore, StoreWriter, open_store, sequenc
 from .build import ReferenceTables
 from .sources import bare_accession
 
-__all__ = ["gather_embeddings"]
+__all__ = ["NOWHERE", "gather_embeddings", "gather_rows"]
 
 NOWHERE = -1
 
@@ -69,13 +69,57 @@ def gather_embeddings(
             f"no protein of the reference has a vector: the vectors are of {example!r} and others, the FASTA names "
             f"{tables.representatives[0].accession!r} and others."
         )
+    return _write(tables, sources, spaces, out)
+
+
+def gather_rows(
+    tables: ReferenceTables,
+    stores: Iterable[EmbeddingStore],
+    places: Iterable[np.ndarray],
+    out: str | os.PathLike[str],
+    advance: Callable[[int], None] = lambda rows: None,
+) -> EmbeddingStore:
+    """Bring vectors into the row order of a reference, when it is known where each of them is.
+
+    Parameters
+    ----------
+    tables
+        The reference.
+    stores
+        Where the vectors are; a row takes the vector of the first store that has it.
+    places : int64 arrays, shape (r,)
+        One per store: which of its rows belongs to a row of the reference, -1 where none does.
+    out
+        The store to write (``.zarr``).
+    advance : callable
+        Told how many more rows of a space are written.
+
+    Raises
+    ------
+    InputError
+        If two stores disagree on dimension or profile of one model and layer.
+    """
+    stores = list(stores)
+    sources = [_Source(store, place) for store, place in zip(stores, places, strict=True)]
+    return _write(tables, sources, _common_spaces(stores), out, advance)
+
+
+def _write(
+    tables: ReferenceTables,
+    sources: list[_Source],
+    spaces: list[Space],
+    out: str | os.PathLike[str],
+    advance: Callable[[int], None] = lambda rows: None,
+) -> EmbeddingStore:
     rows: Sequence[Protein] = tables.representatives
     with StoreWriter(
         out, ids=[p.accession for p in rows], sequences=[p.sequence for p in rows], spaces=spaces
     ) as writer:
         for space in spaces:
             for start in range(0, len(rows), writer.chunk_rows):
-                writer.write(space, start, *_block(sources, space, start, min(start + writer.chunk_rows, len(rows))))
+                stop = min(start + writer.chunk_rows, len(rows))
+                writer.write(space, start, *_block(sources, space, start, stop))
+                advance(stop - start)
     return open_store(Path(out))
 
 

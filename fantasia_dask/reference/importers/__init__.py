@@ -1,0 +1,185 @@
+"""References from elsewhere, brought to bundles of ours without a server.
+
+::
+
+    FANTASIA's dump ------ archive.py, copy_text.py, vector_text.py -- fantasia_dump.py --.
+    FANTASIA-Lite -------- fantasia_lite.py ----------------------------------------------+-- a bundle
+    goPredSim ------------ gopredsim.py --------------------------------------------------'
+    bundles of ours ------ merge.py, subset.py ---------------------------------------------- a bundle
+
+The vectors of a source come in any order; `placement.py` lays them down by row in raw files beside the bundle, and
+copies those into its store a chunk at a time. Whatever is wrong with a source, a bundle that was there stays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.interchange import recognise
+from fantasia_dask.progress import Progress
+
+from ..bundle import write_reference
+from .archive import is_dump
+from .fantasia_dump import import_dump
+from .fantasia_lite import import_lite, is_lite
+from .gopredsim import import_gopredsim
+from .merge import merge_references
+from .scratch import scratch_beside
+from .subset import subset_reference
+
+if TYPE_CHECKING:
+    from ..bundle import Reference
+
+__all__ = ["import_reference", "kind_of", "merge_references", "subset_reference"]
+
+PLAIN_DUMPS = (b"--\n-- PostgreSQL", b"-- PostgreSQL", b"--\r\n-- PostgreSQL")
+
+
+def kind_of(source: str | os.PathLike[str]) -> str:
+    """Tell what a source is, by what is inside.
+
+    Returns
+    -------
+    {"dump", "lite", "vectors"}
+        FANTASIA's database dump; FANTASIA-Lite's bundle; a file of vectors in a layout that `interchange` knows.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or is none of these.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{path} does not exist: expected a reference to import.")
+    if is_dump(path):
+        return "dump"
+    if is_lite(path):
+        return "lite"
+    try:
+        recognise(path)
+    except InputError as error:
+        raise InputError(
+            f"{path} is no reference that can be imported{_looks_like(path)}: expected FANTASIA's database dump "
+            "(pg_dump -Fc or -Ft), FANTASIA-Lite's folder, or vectors in HDF5 with --annotations."
+        ) from error
+    return "vectors"
+
+
+def _looks_like(path: Path) -> str:
+    """Name what is often taken for a reference."""
+    if path.is_dir():
+        return ""
+    with path.open("rb") as file:
+        first = file.read(64).lstrip()
+    if first.startswith(PLAIN_DUMPS):
+        return " (a dump in plain SQL)"
+    return " (a web page)" if first[:1] == b"<" else ""
+
+
+def import_reference(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    ontology: str | os.PathLike[str] | None = None,
+    evidence: Collection[str] | None = None,
+    annotations: str | os.PathLike[str] | None = None,
+    fasta: str | os.PathLike[str] | None = None,
+    model: str | None = None,
+    layer: int | None = None,
+    profile: str | None = None,
+    reader: str = "auto",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Reference:
+    """Make a bundle of a reference that another tool wrote.
+
+    Parameters
+    ----------
+    source
+        FANTASIA's PostgreSQL dump, FANTASIA-Lite's folder, or goPredSim's HDF5.
+    out
+        The folder to make.
+    ontology : path, optional
+        OBO: brings GO ids to current terms and gives the graph. Without it the terms are those of the source and have
+        no relations. goPredSim's files need it.
+    evidence : collection of str, optional
+        Evidence codes to keep; by default all that the source has.
+    annotations : path
+        goPredSim only: lines of an id, a tab, and GO ids separated by commas.
+    fasta : path, optional
+        Sequences, taxa, organisms and genes, where the source has none. Not for dumps, which have their own.
+    model, layer
+        What made the vectors, where the source does not say.
+    profile : str, optional
+        Pooling convention; by default ``"pis-3.1"`` for a dump, else ``"unknown"``.
+    reader : {"auto", "python", "pg_restore"}
+        How a dump is read.
+    overwrite : bool
+        Replace a reference that is there.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputError
+        If the source is damaged or is no reference, naming what to do; an existing reference is then untouched.
+    """
+    source, out = Path(source), Path(out)
+    kind = kind_of(source)
+    _check_options(kind, source, annotations, fasta, model, layer)
+    progress = progress or Progress()
+    with scratch_beside(out, overwrite) as scratch:
+        if kind == "dump":
+            tables, store = import_dump(
+                source, scratch, ontology=ontology, evidence=evidence, profile=profile, reader=reader, progress=progress
+            )
+        elif kind == "lite":
+            tables, store = import_lite(
+                source,
+                scratch,
+                ontology=ontology,
+                evidence=evidence,
+                fasta=fasta,
+                model=model,
+                layer=layer,
+                profile=profile,
+                progress=progress,
+            )
+        else:
+            assert annotations is not None
+            tables, store = import_gopredsim(
+                source,
+                annotations,
+                scratch,
+                ontology=ontology,
+                evidence=evidence,
+                fasta=fasta,
+                model=model,
+                layer=layer,
+                profile=profile,
+                progress=progress,
+            )
+        return write_reference(out, tables=tables, embeddings=store, overwrite=overwrite, move=True)
+
+
+def _check_options(
+    kind: str,
+    source: Path,
+    annotations: str | os.PathLike[str] | None,
+    fasta: str | os.PathLike[str] | None,
+    model: str | None,
+    layer: int | None,
+) -> None:
+    """Refuse what would be ignored."""
+    if kind == "vectors" and annotations is None:
+        raise InputError(
+            f"{source} holds vectors and no annotations: join them with proteins and GO terms by fantasia-dask "
+            "reference build --embeddings, or give goPredSim's text with --annotations."
+        )
+    if kind != "vectors" and annotations is not None:
+        raise InputError(f"{source} has annotations of its own: leave --annotations out.")
+    if kind == "dump" and (fasta is not None or model is not None or layer is not None):
+        raise InputError(f"{source} names its own proteins, models and layers: leave out --fasta, --model and --layer.")

@@ -65,8 +65,8 @@ def places(copy: CopyText, wanted: Sequence[str], table: str, path: Path) -> lis
     missing = [name for name in wanted if name not in copy.columns]
     if missing:
         raise InputError(
-            f"{path}: table {table} has no column {missing[0]!r} (it has {', '.join(copy.columns)}): expected a dump of "
-            "FANTASIA's database."
+            f"{path}: table {table} has no column {missing[0]!r} (it has {', '.join(copy.columns)}): expected a dump "
+            "of FANTASIA's database."
         )
     return [copy.columns.index(name) for name in wanted]
 

@@ -127,7 +127,16 @@ def _proteins(archive: Archive) -> _Content:
             counts["proteins_without_sequence"] += 1
             continue
         sequence = sequences[int(number)]
-        line = (len(lines), row_of[int(number)], accession, taxon_number(taxon), organism, gene, len(sequence), sequence)
+        line = (
+            len(lines),
+            row_of[int(number)],
+            accession,
+            taxon_number(taxon),
+            organism,
+            gene,
+            len(sequence),
+            sequence,
+        )
         lines.append(line)
     if not lines:
         raise InputError(f"{archive.path} has no protein with a sequence: expected a dump of FANTASIA's database.")
@@ -229,12 +238,15 @@ class _VectorReader:
         keys, starts = np.zeros((rows, 3), "int64"), np.zeros(rows + 1, "int64")
         values = np.empty(len(block) // 2 + 1, "float32")
         parsed, problem, largest = parse_rows(np.frombuffer(block, "uint8"), columns, chosen, keys, starts, values)
-        if problem != OK or not largest <= LARGEST:
-            line = block.split(b"\n", parsed + 1)[min(parsed, rows - 1)][:60].decode("utf-8", "replace")
-            what = "a number too large for a halfvec" if problem == OK else "no row of vectors"
+        if problem != OK:
+            line = block.split(b"\n", parsed + 1)[parsed][:60].decode("utf-8", "replace")
             raise InputError(
-                f"{self._archive.path}: row {self._lines + parsed + (problem != OK)} of sequence_embeddings or one before "
-                f"it has {what} ({line!r}): fetch the dump again."
+                f"{self._archive.path}: row {self._lines + parsed + 1} of sequence_embeddings cannot be read ({line!r}): "
+                "expected the ids of sequence, type and layer, and a vector [0.1,...]; fetch the dump again."
+            )
+        if largest > LARGEST:
+            raise InputError(
+                f"{self._archive.path} has {largest:g} in a vector, more than a halfvec holds: expected FANTASIA's vectors."
             )
         self._lines += rows
         places_in_store = self._row_of[np.clip(keys[:, 0], 0, len(self._row_of) - 1)]

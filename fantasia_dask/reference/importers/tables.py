@@ -66,9 +66,7 @@ def reference_tables(
         annotations = annotations[chosen]
     read = [Path(source) for source in sources]
     if ontology is None:
-        listed = typed(
-            pd.DataFrame([(*term, False, "") for term in sorted(set(terms))], columns=names(TERMS)), TERMS
-        )
+        listed = typed(pd.DataFrame([(*term, False, "") for term in sorted(set(terms))], columns=names(TERMS)), TERMS)
         edges, release = typed(pd.DataFrame([], columns=names(RELATIONS)), RELATIONS), ""
         counts["ontology"] = NO_GRAPH
     else:

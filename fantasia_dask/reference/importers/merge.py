@@ -1,0 +1,188 @@
+"""Two references of one kind of vectors, made one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.progress import Progress
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space, names
+
+from ..build import ReferenceTables, current_annotations, typed
+from ..bundle import MANIFEST, Reference, open_reference, write_reference
+from ..obo import read_obo
+from ..vectors import NOWHERE, gather_rows
+from .scratch import scratch_beside
+from .tables import tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["merge_references"]
+
+
+def merge_references(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    ontology: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Reference:
+    """Make one reference of two.
+
+    The rows of `first` keep their numbers; proteins of one sequence share a row, with the vector of `first`. A protein
+    that both have alike is there once.
+
+    Parameters
+    ----------
+    first, second
+        Bundles with the same models, layers, pooling profile and checkpoints.
+    out
+        The folder to make.
+    ontology : path, optional
+        OBO to which the GO ids of both are brought; needed when the two were made with different GO releases.
+    overwrite : bool
+        Replace a reference that is there.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputError
+        If the two cannot be compared, or have a protein in common and disagree on it.
+    """
+    a, b = open_reference(first), open_reference(second)
+    _check_spaces(a, b)
+    _check_releases(a, b, ontology)
+    with scratch_beside(Path(out), overwrite) as scratch:
+        proteins, row_of_b, number_of_b = _merge_proteins(a, b)
+        r = int(proteins["row"].max()) + 1
+        tables = _merge_tables(a, b, proteins, number_of_b, ontology)
+        in_a = np.where(np.arange(r) < a.rows, np.arange(r), NOWHERE)
+        in_b = np.full(r, NOWHERE, "int64")
+        known = np.flatnonzero(row_of_b != NOWHERE)
+        in_b[row_of_b[known]] = known
+        with (progress or Progress()).stage("merging vectors", r * len(a.spaces), "vectors") as advance:
+            store = gather_rows(tables, [a.store, b.store], [in_a, in_b], scratch / "embeddings.zarr", advance)
+        return write_reference(out, tables=tables, embeddings=store.path, overwrite=overwrite, move=True)
+
+
+def _kind(space: Space) -> tuple[object, ...]:
+    """Return all that must agree for two vectors to be comparable."""
+    return space.model, space.layer, space.dimension, space.profile, space.checkpoint, space.revision
+
+
+def _check_spaces(a: Reference, b: Reference) -> None:
+    differing = sorted({_kind(space) for space in a.spaces} ^ {_kind(space) for space in b.spaces}, key=str)
+    if differing:
+        model, layer, d, profile, checkpoint, revision = differing[0]
+        made_by = f", {checkpoint} {revision}".rstrip() if checkpoint else ""
+        raise InputError(
+            f"{a.path} and {b.path} do not hold the same embeddings: only one has {model} layer {layer} (d = {d}, "
+            f"profile {profile}{made_by}); expected the same models, layers, profiles and checkpoints."
+        )
+
+
+def _check_releases(a: Reference, b: Reference, ontology: object) -> None:
+    releases = a.manifest.get("go_release") or "", b.manifest.get("go_release") or ""
+    if ontology is None and releases[0] != releases[1]:
+        named = " and ".join(release or "no release" for release in releases)
+        raise InputError(
+            f"{a.path} and {b.path} were made with different GO releases ({named}): give one to bring both to, with "
+            "--ontology."
+        )
+
+
+def _merge_proteins(a: Reference, b: Reference) -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
+    """Put the proteins of `b` after those of `a`.
+
+    Returns
+    -------
+    proteins : DataFrame
+        Columns of `schema.PROTEINS`.
+    row_of_b : int64 array, shape (r of b,)
+        The row of each row of `b`, -1 if no protein is left that needs it.
+    number_of_b : Series
+        The number of each protein of `b` that is not in `a` already, by its old one.
+    """
+    import pandas as pd
+
+    shared = set(a.proteins["accession"]) & set(b.proteins["accession"])
+    if shared:
+        _check_alike(a, b, shared)
+    added = b.proteins[~b.proteins["accession"].isin(shared)]
+    row_of = {s: row for s, row in zip(a.proteins["sequence"], a.proteins["row"], strict=True) if s}
+    row_of_b = np.full(b.rows, NOWHERE, "int64")
+    following = a.rows
+    for sequence, old in zip(added["sequence"], added["row"], strict=True):
+        if row_of_b[old] == NOWHERE:
+            row_of_b[old] = row_of.get(sequence, following)
+            following += int(row_of_b[old] == following)
+    added = added.assign(row=row_of_b[added["row"]], old=added["protein"])
+    added = added.assign(protein=np.arange(len(a.proteins), len(a.proteins) + len(added)))
+    number_of_b = added.set_index("old")["protein"]
+    return typed(pd.concat([a.proteins, added[names(PROTEINS)]]), PROTEINS), row_of_b, number_of_b
+
+
+def _check_alike(a: Reference, b: Reference, shared: set[str]) -> None:
+    """Refuse a protein of which the two references say different things."""
+    facts = [_facts(reference, shared) for reference in (a, b)]
+    for accession in sorted(shared):
+        if facts[0][accession] != facts[1][accession]:
+            raise InputError(
+                f"protein {accession!r} is in {a.path} and in {b.path} with another sequence, taxon or annotation: "
+                "leave it out of one of them, with fantasia-dask reference subset --accessions."
+            )
+
+
+def _facts(reference: Reference, shared: set[str]) -> dict[str, tuple[object, ...]]:
+    proteins = reference.proteins[reference.proteins["accession"].isin(shared)]
+    lines = reference.annotations[reference.annotations["protein"].isin(proteins["protein"])]
+    annotated: dict[int, set[tuple[object, ...]]] = {}
+    for number, *rest in lines[names(ANNOTATIONS)].itertuples(index=False, name=None):
+        annotated.setdefault(number, set()).add(tuple(rest))
+    columns = ["protein", "accession", "taxon", "organism", "gene", "sequence"]
+    return {
+        accession: (*rest, frozenset(annotated.get(number, ())))
+        for number, accession, *rest in proteins[columns].itertuples(index=False, name=None)
+    }
+
+
+def _merge_tables(
+    a: Reference, b: Reference, proteins: pd.DataFrame, number_of_b: pd.Series, ontology: str | os.PathLike[str] | None
+) -> ReferenceTables:
+    import pandas as pd
+
+    number = b.annotations["protein"].map(number_of_b)
+    added = b.annotations.assign(protein=number)[number.notna()].astype({"protein": "int64"})
+    annotations = pd.concat([a.annotations, added])
+    sources = [a.path / MANIFEST, b.path / MANIFEST]
+    merged = ReferenceTables(
+        proteins,
+        typed(annotations, ANNOTATIONS),
+        typed(pd.concat([a.terms, b.terms]).drop_duplicates("go_id").sort_values("go_id"), TERMS),
+        typed(pd.concat([a.relations, b.relations]).drop_duplicates(), RELATIONS),
+        {"merged": [a.path.name, b.path.name], "proteins_of_both": len(b.proteins) - len(number_of_b)},
+        a.manifest.get("go_release") or "",
+        tuple(dict.fromkeys([*a.manifest.get("evidence", []), *b.manifest.get("evidence", [])])),
+        tuple(sources),
+    )
+    if ontology is not None:
+        graph = read_obo(ontology)
+        annotations, counts = current_annotations(merged.annotations, graph)
+        merged = replace(
+            merged,
+            annotations=typed(annotations.drop_duplicates(), ANNOTATIONS),
+            terms=graph.terms,
+            relations=graph.relations,
+            counts={**merged.counts, **counts},
+            go_release=graph.release,
+            sources=(*merged.sources, Path(ontology)),
+        )
+    return tally(merged)

@@ -1,0 +1,43 @@
+"""Where a bundle is put together."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.store import remove
+
+from ..bundle import check_free
+
+__all__ = ["scratch_beside"]
+
+
+@contextmanager
+def scratch_beside(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Make a folder beside a bundle that is to be, for the time of a ``with`` block.
+
+    The finished store is moved from there, which is a rename within one file system.
+
+    Raises
+    ------
+    InputError
+        If something is at `out` that may not be replaced, or the disk is full.
+    """
+    check_free(out, overwrite)
+    # One name for each bundle: what a killed import left is removed by the next, and not kept beside it for ever.
+    folder = out.with_name(f".{out.name}.import")
+    remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"the disk of {out} is full: importing takes twice the size of the vectors; make room or choose another."
+        ) from error
+    finally:
+        remove(folder)

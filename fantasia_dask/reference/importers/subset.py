@@ -1,0 +1,181 @@
+"""A part of a reference: by taxon, evidence, date or accession."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fantasia_dask.errors import FantasiaWarning, InputError
+from fantasia_dask.progress import Progress
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS
+from fantasia_dask.sequences import open_text
+
+from ..build import ReferenceTables, check_evidence, typed
+from ..bundle import MANIFEST, Reference, open_reference, write_reference
+from ..taxonomy import Taxa, protein_mask
+from ..vectors import gather_rows
+from .scratch import scratch_beside
+from .tables import tally
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["subset_reference"]
+
+DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
+
+
+def subset_reference(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    taxa: Taxa = (),
+    taxonomy_dump: str | os.PathLike[str] | None = None,
+    evidence: Collection[str] | None = None,
+    before: str | None = None,
+    accessions: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Reference:
+    """Make a reference of some proteins and annotations of another.
+
+    A protein stays although no annotation of it does: whether such a one may answer is a setting of the run.
+
+    Parameters
+    ----------
+    source
+        A bundle.
+    out
+        The folder to make.
+    taxa
+        NCBI numbers or names to keep; with their descendants when a dump is given, else exactly these.
+    taxonomy_dump : path, optional
+        Folder of an NCBI dump.
+    evidence : collection of str, optional
+        Evidence codes to keep; annotations without a code are kept.
+    before : str, optional
+        Keep annotations of an earlier date, ``YYYY-MM-DD`` or ``YYYYMMDD``; those without a date are dropped.
+    accessions : path, optional
+        A text file with one accession per line: the proteins to keep.
+    overwrite : bool
+        Replace a reference that is there.
+    progress : Progress, optional
+
+    Raises
+    ------
+    InputError
+        If nothing is left, or a choice cannot be understood.
+    """
+    reference = open_reference(source)
+    with scratch_beside(Path(out), overwrite) as scratch:
+        kept = _chosen_proteins(reference, list(taxa), taxonomy_dump, accessions)
+        lines, counts = _chosen_annotations(reference.annotations, evidence, before)
+        proteins, old_rows = _renumbered(reference.proteins[kept])
+        tables = _tables(reference, proteins, lines, counts)
+        with (progress or Progress()).stage(
+            "copying vectors", len(old_rows) * len(reference.spaces), "vectors"
+        ) as advance:
+            store = gather_rows(tables, [reference.store], [old_rows], scratch / "embeddings.zarr", advance)
+        return write_reference(out, tables=tables, embeddings=store.path, overwrite=overwrite, move=True)
+
+
+def _chosen_proteins(
+    reference: Reference,
+    taxa: list[int | str],
+    dump: str | os.PathLike[str] | None,
+    accessions: str | os.PathLike[str] | None,
+) -> np.ndarray:
+    """Tell which proteins stay: shape (proteins,), bool."""
+    proteins = reference.proteins
+    kept = protein_mask(proteins, include=taxa, descendants=True if dump is not None else None, dump=dump)
+    if accessions is not None:
+        wanted = _read_accessions(Path(accessions))
+        found = proteins["accession"].isin(wanted)
+        if not found.any():
+            raise InputError(
+                f"no protein of {reference.path} is in {accessions}: it lists {wanted[0]!r} and others, the reference "
+                f"has {proteins['accession'].iloc[0]!r} and others."
+            )
+        if missing := len(wanted) - int(found.sum()):
+            warnings.warn(
+                f"{missing} of the {len(wanted)} proteins in {accessions} are not in {reference.path}.",
+                FantasiaWarning,
+                stacklevel=2,
+            )
+        kept = kept & found.to_numpy()
+    if not kept.any():
+        raise InputError(f"no protein of {reference.path} is left: choose other taxa or accessions.")
+    return kept
+
+
+def _read_accessions(path: Path) -> list[str]:
+    with open_text(path) as text:
+        wanted = list(dict.fromkeys(line.strip() for line in text if line.strip()))
+    if not wanted:
+        raise InputError(f"{path} lists no accession: expected one per line.")
+    return wanted
+
+
+def _chosen_annotations(
+    lines: pd.DataFrame, evidence: Collection[str] | None, before: str | None
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    counts = {}
+    if evidence is not None:
+        right = lines["evidence"].isin((*check_evidence(evidence), ""))
+        counts["annotations_other_evidence"] = int((~right).sum())
+        lines = lines[right]
+    if before is not None:
+        dated = lines["date"] != ""
+        early = dated & (lines["date"] < _day(before))
+        counts["annotations_without_date"] = int((~dated).sum())
+        counts["annotations_too_late"] = int((dated & ~early).sum())
+        lines = lines[early]
+    return lines, counts
+
+
+def _day(text: str) -> str:
+    """Return a date as GAF writes it.
+
+    Examples
+    --------
+    >>> _day("2020-01-31")
+    '20200131'
+    """
+    match = DATE.fullmatch(text.strip())
+    if not match or not ("01" <= match[2] <= "12" and "01" <= match[3] <= "31"):
+        raise InputError(f"{text!r} is no date: expected YYYY-MM-DD, such as 2020-01-31.")
+    return "".join(match.groups())
+
+
+def _renumbered(proteins: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Number the rows that are left from 0; return the old number of each as well. Proteins keep their numbers."""
+    old_rows, rows = np.unique(proteins["row"].to_numpy(), return_inverse=True)
+    return proteins.assign(row=rows), old_rows
+
+
+def _tables(
+    reference: Reference, proteins: pd.DataFrame, lines: pd.DataFrame, counts: dict[str, int]
+) -> ReferenceTables:
+    number = {old: new for new, old in enumerate(proteins["protein"])}
+    lines = lines[lines["protein"].isin(number)]
+    if lines.empty:
+        raise InputError(f"no annotation of {reference.path} is left: choose other taxa, evidence codes or dates.")
+    noted: dict[str, Any] = {"subset_of": reference.path.name, **counts}
+    return tally(
+        ReferenceTables(
+            typed(proteins.assign(protein=range(len(proteins))), PROTEINS),
+            typed(lines.assign(protein=lines["protein"].map(number)), ANNOTATIONS),
+            reference.terms,
+            reference.relations,
+            noted,
+            reference.manifest.get("go_release") or "",
+            tuple(sorted({str(code) for code in lines["evidence"].unique()} - {""})),
+            (reference.path / MANIFEST,),
+        )
+    )

@@ -1,0 +1,107 @@
+"""A reference of vectors in a file and of what is known about their proteins elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.interchange.table import VectorTable
+from fantasia_dask.progress import Progress
+from fantasia_dask.schema import PROTEINS, names
+from fantasia_dask.store import CHUNK_ROWS
+
+from ..build import ReferenceTables
+from ..sources import ReferenceProtein, read_proteins
+from .placement import ScatteredVectors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["known_proteins", "number_proteins", "place_vectors"]
+
+
+def known_proteins(fasta: str | os.PathLike[str] | None) -> dict[str, ReferenceProtein]:
+    """Read what a FASTA file tells of proteins, by accession."""
+    return {} if fasta is None else {protein.accession: protein for protein in read_proteins(fasta)}
+
+
+def number_proteins(accessions: Sequence[str], known: Mapping[str, ReferenceProtein], path: Path) -> pd.DataFrame:
+    """Number proteins and their rows; those of one sequence share a row, and an unknown sequence has its own."""
+    import pandas as pd
+
+    rows: dict[str, int] = {}
+    lines = []
+    for number, accession in enumerate(accessions):
+        p = known.get(accession) or ReferenceProtein(accession, "")
+        # A key that no sequence can be stands for one that is not known.
+        row = rows.setdefault(p.sequence or f"?{number}", len(rows))
+        lines.append((number, row, accession, p.taxon, p.organism, p.gene, len(p.sequence), p.sequence))
+    if known and not any(line[-1] for line in lines):
+        raise InputError(
+            f"no protein of {path} is in the FASTA: it names {accessions[0]!r} and others, the FASTA "
+            f"{next(iter(known))!r} and others."
+        )
+    return pd.DataFrame(lines, columns=names(PROTEINS))
+
+
+def place_vectors(
+    files: Iterable[tuple[VectorTable, Mapping[str, int]]],
+    tables: ReferenceTables,
+    scratch: Path,
+    source: Path,
+    progress: Progress,
+) -> Path:
+    """Bring the vectors of some files into row order; return the store.
+
+    Parameters
+    ----------
+    files
+        Tables of vectors, and for each the number of the protein that an id stands for.
+    tables
+        The reference.
+    scratch
+        Folder for the store.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite in the dtype of its space.
+    """
+    files = list(files)
+    row_of = tables.proteins["row"].to_numpy()
+    representatives = tables.representatives
+    total = sum(len(table.ids) * len(table.spaces) for table, _ in files)
+    with (
+        ScatteredVectors(scratch, len(representatives)) as scattered,
+        progress.stage("reading vectors", total, "vectors") as advance,
+    ):
+        for table, number_of in files:
+            rows = row_of[[number_of[name] for name in table.ids]]
+            _place(table, rows, scattered, source, advance)
+        ids, sequences = [p.accession for p in representatives], [p.sequence for p in representatives]
+        return scattered.write(scratch / "embeddings.zarr", ids, sequences).path
+
+
+def _place(
+    table: VectorTable, rows: np.ndarray, scattered: ScatteredVectors, source: Path, advance: Callable[[int], None]
+) -> None:
+    for space in table.spaces:
+        start = 0
+        for vectors, present in table.blocks(space, CHUNK_ROWS):
+            with np.errstate(over="ignore", invalid="ignore"):
+                block = np.asarray(vectors).astype(space.dtype)
+            wrong = np.flatnonzero(present & ~np.isfinite(block).all(axis=1))
+            if len(wrong):
+                raise InputError(
+                    f"{source}: the vector of protein {table.ids[start + wrong[0]]!r} ({space}) has a value that is "
+                    f"not finite in {space.dtype}: compute it again or leave the protein out."
+                )
+            here = rows[start : start + len(block)]
+            scattered.place(space, here[present], block[present])
+            start += len(block)
+            advance(len(block))
