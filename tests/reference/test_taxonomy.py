@@ -45,9 +45,16 @@ def dump(tmp_path):
 
 def test_protein_mask__exact(proteins):
     assert protein_mask(proteins).all()
-    assert protein_mask(proteins, exclude=[559292, 1]).tolist() == [False, True, True, True, True]
-    assert protein_mask(proteins, exclude=["559292"]).tolist() == [False, True, True, True, True]
+    assert protein_mask(proteins, exclude=[559292, 1]).tolist() == [False, True, True, True, False]
+    assert protein_mask(proteins, exclude=["559292"]).tolist() == [False, True, True, True, False]
     assert protein_mask(proteins, include=[559292]).tolist() == [True, False, False, False, False]
+
+
+def test_protein_mask__an_unknown_taxon_passes_no_list(proteins):
+    """As in FANTASIA, where a comparison with no value is never true (golden case tax_exclude)."""
+    assert not protein_mask(proteins, exclude=[7227])[4]
+    assert not protein_mask(proteins, include=[9606])[4]
+    assert protein_mask(proteins)[4]
 
 
 def test_protein_mask__include_overrides_exclude(proteins):
@@ -57,9 +64,10 @@ def test_protein_mask__include_overrides_exclude(proteins):
 
 def test_protein_mask__a_clade_only_with_descendants(proteins):
     lineages = {559292: (559292, 4932, 4751), 515849: (515849, 4751)}
-    assert protein_mask(proteins, exclude=[4751]).all()
-    assert protein_mask(proteins, exclude=[4751], lineages=lineages).tolist() == [False, True, True, False, True]
-    assert protein_mask(proteins, exclude=[4751], lineages=lineages, descendants=False).all()
+    of_known_taxon = [True, True, True, True, False]
+    assert protein_mask(proteins, exclude=[4751]).tolist() == of_known_taxon
+    assert protein_mask(proteins, exclude=[4751], lineages=lineages).tolist() == [False, True, True, False, False]
+    assert protein_mask(proteins, exclude=[4751], lineages=lineages, descendants=False).tolist() == of_known_taxon
     with pytest.raises(InputError, match="taxonomy_dump"):
         protein_mask(proteins, exclude=[4751], descendants=True)
 
@@ -84,7 +92,7 @@ def test_donor_rows__annotated_and_all(proteins):
     # Row 0 is shared: without its annotated protein the other one, unannotated, answers only with donors: all.
     no_yeast = protein_mask(proteins, exclude=[559292])
     assert donor_rows(proteins, annotations, no_yeast).tolist() == [False, True, False, False]
-    assert donor_rows(proteins, annotations, no_yeast, donors="all").tolist() == [True] * 4
+    assert donor_rows(proteins, annotations, no_yeast, donors="all").tolist() == [True, True, True, False]
     with pytest.raises(InputError, match="annotated or all"):
         donor_rows(proteins, annotations, everyone, donors="any")
 
@@ -144,4 +152,4 @@ def test_dump__broken(dump, file, text, match):
 def test_dump__real_one_excludes_every_fungus(shared):
     proteins = pd.DataFrame(PROTEINS, columns=["row", "taxon", "organism"])
     mask = protein_mask(proteins, exclude=["Fungi"], dump=shared / "data/taxonomy", descendants=True)
-    assert mask.tolist() == [False, True, True, False, True]
+    assert mask.tolist() == [False, True, True, False, False]

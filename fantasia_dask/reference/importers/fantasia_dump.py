@@ -241,12 +241,12 @@ class _VectorReader:
         if problem != OK:
             line = block.split(b"\n", parsed + 1)[parsed][:60].decode("utf-8", "replace")
             raise InputError(
-                f"{self._archive.path}: row {self._lines + parsed + 1} of sequence_embeddings cannot be read ({line!r}): "
-                "expected the ids of sequence, type and layer, and a vector [0.1,...]; fetch the dump again."
+                f"{self._archive.path}: row {self._lines + parsed + 1} of sequence_embeddings cannot be read "
+                f"({line!r}): expected ids of sequence, type and layer, and a vector [0.1,...]; fetch the dump again."
             )
         if largest > LARGEST:
             raise InputError(
-                f"{self._archive.path} has {largest:g} in a vector, more than a halfvec holds: expected FANTASIA's vectors."
+                f"{self._archive.path} has {largest:g} in a vector, more than a halfvec holds: expected FANTASIA's own."
             )
         self._lines += rows
         places_in_store = self._row_of[np.clip(keys[:, 0], 0, len(self._row_of) - 1)]
