@@ -23,6 +23,7 @@ __all__ = [
     "RAW_ANNOTATIONS",
     "RELATIONS",
     "STATUS",
+    "TAXONOMY",
     "TERMS",
     "Column",
     "Space",
@@ -141,6 +142,14 @@ ANNOTATIONS = (
     Column("date", "str", "YYYYMMDD", missing="empty string"),
 )
 """One line per annotation of a reference protein; lines that differ only in source and date are kept apart."""
+
+TAXONOMY = (
+    Column("taxon", "int64", "NCBI taxon id"),
+    Column("parent", "int64", "the taxon above it, or the one that it was merged into", missing="0, at the root"),
+    Column("rank", "str", "for instance species; merged for a number that was merged into another"),
+    Column("name", "str", "scientific name", missing="empty string"),
+)
+"""The taxa of a reference, all their ancestors, and the numbers merged into them; a reference may lack it."""
 
 TERMS = (
     Column("go_id", "str", "GO term"),

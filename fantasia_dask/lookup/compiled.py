@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, types
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 __all__ = ["exact_hits", "nominate", "prepare", "squared_norms"]
 
@@ -17,12 +17,16 @@ LANES = 64  # partial sums of one float64 sum: a fixed order, and one that the c
 SCAN = 64  # scores looked at together before any of them is looked at alone
 
 
-def _widened() -> np.ndarray:
-    """Every float16 value as float32, by its bits: exact, and NumPy's own conversion defines it."""
-    return np.arange(65536, dtype=np.uint16).view(np.float16).astype(np.float32)
+@intrinsic
+def _as_float32(context, bits):  # type: ignore[no-untyped-def]
+    """Take the bits of a uint32 for those of a float32."""
+    if bits != types.uint32:
+        return None
 
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
 
-HALF = _widened()
+    return types.float32(types.uint32), generate
 
 
 def _value(x):  # type: ignore[no-untyped-def]
@@ -30,19 +34,31 @@ def _value(x):  # type: ignore[no-untyped-def]
     raise NotImplementedError
 
 
-@overload(_value, inline="always")
+@overload(_value)
 def _value_of(x):  # type: ignore[no-untyped-def]
     if isinstance(x, types.Integer):
-        return lambda x: HALF[x]
+        return _widen
     return lambda x: x
 
 
+def _widen(x):  # type: ignore[no-untyped-def]
+    """Widen the bits of a float16: exact, also for denormals, without a branch, so that it is vectorised."""
+    negative = (x & 0x8000) != 0
+    size = np.uint32(np.uint32(x & 0x7FFF) << 13)
+    # The exponent is rebased by a multiplication, which normalises denormals by the way; infinity and NaN have the
+    # largest exponent in either format.
+    rebased = _as_float32(size) * np.float32(2.0**112)
+    special = _as_float32(np.uint32(size | 0x7F800000))
+    value = special if size >= 0x0F800000 else rebased
+    return -value if negative else value
+
+
 @njit(nogil=True, cache=True)
-def squared_norms(vectors, out):  # type: ignore[no-untyped-def]
-    """Write the float64 sum of squares of every row of `vectors` (n, d) to `out` (n,)."""
+def squared_norms(vectors, chosen, out):  # type: ignore[no-untyped-def]
+    """Write the float64 sums of squares of rows `chosen` (m,) of `vectors` (n, d) to `out` (m,)."""
     lanes = np.empty(LANES, np.float64)
-    for i in range(vectors.shape[0]):
-        out[i] = _inner(vectors[i], vectors[i], lanes)
+    for i in range(chosen.shape[0]):
+        out[i] = _inner(vectors[chosen[i]], vectors[chosen[i]], lanes)
 
 
 @njit(nogil=True, cache=True)
@@ -85,6 +101,15 @@ def _compact(columns, scores, count, bound):  # type: ignore[no-untyped-def]
     return kept
 
 
+@njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "reassoc"})
+def _largest(product, penalty):  # type: ignore[no-untyped-def]
+    """Return the largest score of a few columns; none of them is NaN, so the order of looking does not matter."""
+    largest = np.float32(-np.inf)
+    for j in range(product.shape[0]):
+        largest = max(largest, product[j] - penalty[j])
+    return largest
+
+
 @njit(nogil=True, cache=True)
 def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns, scores, counts):  # type: ignore[no-untyped-def]
     """Carry on the nomination of candidates through one tile of scores.
@@ -118,11 +143,7 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
         least = bounds[i, 0] - slack
         for start in range(0, n, SCAN):
             stop = min(start + SCAN, n)
-            # Counting, unlike a maximum, is vectorised without relaxing the rules for NaN.
-            passing = 0
-            for j in range(start, stop):
-                passing += (product[i, j] - penalty[j]) >= least
-            if passing == 0:
+            if _largest(product[i, start:stop], penalty[start:stop]) < least:
                 continue
             for j in range(start, stop):
                 score = product[i, j] - penalty[j]
@@ -186,11 +207,11 @@ def _fold(lanes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _distance(x, y, euclidean, lanes):  # type: ignore[no-untyped-def]
+def _distance(x, y, x_square, y_square, euclidean, lanes):  # type: ignore[no-untyped-def]
     if euclidean:
         return np.sqrt(_square_gap(x, y, lanes))
-    # The root of the product, not the product of the roots: of equal vectors it is their norm, exactly.
-    norms = np.sqrt(_inner(x, x, lanes) * _inner(y, y, lanes))
+    # The root of the product, not the product of the roots: of equal vectors it is their squared norm, exactly.
+    norms = np.sqrt(x_square * y_square)
     if norms == 0.0:
         return 1.0
     return min(2.0, max(0.0, 1.0 - _inner(x, y, lanes) / norms))
@@ -213,8 +234,8 @@ def _insert(distances, rows, distance, row):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def exact_hits(  # type: ignore[no-untyped-def]
-    queries, reference, chosen, rows, q_labels, r_labels, columns, scores, counts, bounds, euclidean, threshold,
-    distances, found,
+    queries, reference, q_squares, r_squares, chosen, rows, q_labels, r_labels, columns, scores, counts, bounds,
+    euclidean, threshold, distances, found,
 ):  # fmt: skip
     """Score the candidates pair by pair in float64 and keep the k best of each query.
 
@@ -222,6 +243,8 @@ def exact_hits(  # type: ignore[no-untyped-def]
     ----------
     queries, reference : arrays, shapes (b, d) and (n, d)
         The vectors as stored.
+    q_squares, r_squares : float64 arrays, shapes (b,) and (c,)
+        Their squared norms, as `squared_norms` sums them; those of the donors by column.
     chosen : int64 array, shape (c,)
         Rows of `reference` behind the columns of the tiles.
     rows : int64 array, shape (n,)
@@ -244,6 +267,6 @@ def exact_hits(  # type: ignore[no-untyped-def]
             if q_labels[i] >= 0 and q_labels[i] == r_labels[column]:
                 continue
             row = chosen[column]
-            distance = _distance(queries[i], reference[row], euclidean, lanes)
+            distance = _distance(queries[i], reference[row], q_squares[i], r_squares[column], euclidean, lanes)
             if distance <= threshold:
                 _insert(distances[i], found[i], distance, rows[row])

@@ -121,17 +121,16 @@ def _raw(vectors: np.ndarray) -> np.ndarray:
     return vectors.view(np.uint16) if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
 
 
-def _finite_norms(raw: np.ndarray, chosen: np.ndarray, side: str, rows: np.ndarray) -> np.ndarray:
-    """Return the float64 norms of the chosen rows, or raise at the first that is not finite."""
+def _finite_squares(raw: np.ndarray, chosen: np.ndarray, side: str, rows: np.ndarray) -> np.ndarray:
+    """Return the squared float64 norms of the chosen rows, or raise at the first that is not finite."""
     from .compiled import squared_norms
 
-    squares = np.empty(len(raw))
-    squared_norms(raw, squares)
-    squares = squares[chosen]
+    squares = np.empty(len(chosen))
+    squared_norms(raw, chosen, squares)
     wrong = np.flatnonzero(~np.isfinite(squares))
     if wrong.size:
         raise NonFiniteVectorError(side, int(rows[chosen[wrong[0]]]))
-    return np.sqrt(squares)
+    return squares
 
 
 def _inverse(norms: np.ndarray) -> np.ndarray:
@@ -206,14 +205,14 @@ def tile_hits(
     if not asking.size or not chosen.size:
         return hits
     q_raw, r_raw = _raw(queries), _raw(reference)
-    q_norms = _finite_norms(q_raw, asking, "query", everyone if q_rows is None else q_rows)
-    r_norms = _finite_norms(r_raw, chosen, "reference", rows)
-    donors = _Donors(r_raw, chosen, r_norms, rows, metric, q_norms.max(initial=0.0))
+    q_squares = _finite_squares(q_raw, asking, "query", everyone if q_rows is None else q_rows)
+    r_squares = _finite_squares(r_raw, chosen, "reference", rows)
+    donors = _Donors(r_raw, chosen, r_squares, rows, metric, float(np.sqrt(q_squares.max())))
     labels_r = np.full(len(chosen), -1) if r_labels is None else np.asarray(r_labels, np.int64)[chosen]
     labels_q = np.full(len(asking), -1) if q_labels is None else np.asarray(q_labels, np.int64)[asking]
     batches = [slice(start, start + batch_size) for start in range(0, len(asking), batch_size)]
     with one_blas_thread():
-        asks = [_Ask(q_raw[asking[b]], q_norms[b], labels_q[b], k, metric, threshold, donors.scale) for b in batches]
+        asks = [_Ask(q_raw[asking[b]], q_squares[b], labels_q[b], k, metric, threshold, donors.scale) for b in batches]
         for tile in donors.tiles():
             for ask in asks:
                 ask.look_at(tile, labels_r)
@@ -236,11 +235,12 @@ class _Donors:
     """The donors of one block that may answer, and the scale in which they are compared."""
 
     def __init__(
-        self, raw: np.ndarray, chosen: np.ndarray, norms: np.ndarray, rows: np.ndarray, metric: str, largest: float
+        self, raw: np.ndarray, chosen: np.ndarray, squares: np.ndarray, rows: np.ndarray, metric: str, largest: float
     ):
-        self.raw, self.chosen, self.norms, self.rows, self.metric = raw, chosen, norms, rows, metric
+        self.raw, self.chosen, self.squares, self.rows, self.metric = raw, chosen, squares, rows, metric
+        self.norms = np.sqrt(squares)
         # A power of two moves no digit; it keeps squares of huge or tiny vectors within float32.
-        peak = max(largest, float(norms.max()))
+        peak = max(largest, float(self.norms.max()))
         self.scale = 1.0 if metric == "cosine" or peak == 0 else 2.0 ** -np.frexp(peak)[1]
 
     def tiles(self) -> Iterator[_Tile]:
@@ -267,7 +267,7 @@ class _Ask:
     def __init__(
         self,
         raw: np.ndarray,
-        norms: np.ndarray,
+        squares: np.ndarray,
         labels: np.ndarray,
         k: int,
         metric: str,
@@ -278,7 +278,8 @@ class _Ask:
 
         self.raw, self.labels, self.metric, self.threshold = raw, labels, metric, threshold
         b, d = raw.shape
-        self.norms = norms * scale
+        norms = np.sqrt(squares)
+        self.squares, self.norms = squares, norms * scale
         self.vectors = np.empty((b, d), np.float32)
         prepare(raw, np.arange(b), _inverse(norms) if metric == "cosine" else np.full(b, scale), self.vectors)
         # The least score that the threshold allows, lowered by more than its own rounding; the tile's error does
@@ -321,6 +322,8 @@ class _Ask:
         exact_hits(
             self.raw,
             donors.raw,
+            self.squares,
+            donors.squares,
             donors.chosen,
             donors.rows,
             self.labels,

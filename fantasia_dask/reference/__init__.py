@@ -14,13 +14,16 @@ A reference is made in three steps and used as a folder::
    (`fantasia_dask.interchange.import_vectors`) and put into row order by `gather_embeddings`.
 3. `write_reference` writes the folder aside, with checksums, and renames it.
 
-`open_reference` reads it lazily; `protein_mask` and `donor_rows` say which of its proteins may answer.
+`open_reference` reads it lazily; `protein_mask` and `donor_rows` say which of its proteins may answer;
+`redundancy` and `closeness` keep near copies of a query from answering it.
 """
 
-from .build import CURATED, EXPERIMENTAL, ReferenceTables, collect
+from .build import CURATED, EXPERIMENTAL, ReferenceTables, collect, with_taxonomy
 from .bundle import Reference, describe, open_reference, verify_reference, write_reference
+from .lineages import Taxonomy, taxonomy_table
+from .ncbi import lineages_from_dump, resolve_taxa
 from .obo import Ontology, read_obo
-from .taxonomy import donor_rows, lineages_from_dump, protein_mask, resolve_taxa
+from .taxonomy import donor_rows, protein_mask
 from .vectors import gather_embeddings
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "Ontology",
     "Reference",
     "ReferenceTables",
+    "Taxonomy",
     "collect",
     "describe",
     "donor_rows",
@@ -38,6 +42,8 @@ __all__ = [
     "protein_mask",
     "read_obo",
     "resolve_taxa",
+    "taxonomy_table",
     "verify_reference",
+    "with_taxonomy",
     "write_reference",
 ]

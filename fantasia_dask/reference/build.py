@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,24 @@ from fantasia_dask.errors import InputError, did_you_mean
 from fantasia_dask.schema import ANNOTATIONS, PROTEINS, Column, names
 from fantasia_dask.sequences import Protein
 
+from .lineages import taxonomy_table
+from .ncbi import dump_files
 from .obo import Ontology, read_obo
 from .sources import AnnotationSource, ReferenceProtein, read_annotations, read_proteins
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CURATED", "EXPERIMENTAL", "ReferenceTables", "check_evidence", "collect", "current_annotations", "typed"]
+__all__ = [
+    "CURATED",
+    "EXPERIMENTAL",
+    "ReferenceTables",
+    "check_evidence",
+    "collect",
+    "current_annotations",
+    "typed",
+    "with_taxonomy",
+]
 
 EXPERIMENTAL = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP", "TAS", "IC")
 """GO's experimental codes, those of high-throughput experiments included, and the two by which a curator vouches.
@@ -67,6 +78,8 @@ class ReferenceTables:
         The evidence codes that were kept.
     sources : tuple of Path
         The files that were read.
+    taxonomy : DataFrame or None
+        Columns of `schema.TAXONOMY`, as `taxonomy_table` makes it, if an NCBI dump was at hand.
     """
 
     proteins: pd.DataFrame
@@ -77,6 +90,7 @@ class ReferenceTables:
     go_release: str = ""
     evidence: tuple[str, ...] = EXPERIMENTAL
     sources: tuple[Path, ...] = field(default=())
+    taxonomy: pd.DataFrame | None = None
 
     @cached_property
     def representatives(self) -> list[Protein]:
@@ -97,6 +111,7 @@ def collect(
     ontology: str | os.PathLike[str],
     *,
     evidence: Collection[str] | None = None,
+    taxonomy_dump: str | os.PathLike[str] | None = None,
 ) -> ReferenceTables:
     """Bring proteins, annotations and ontology together.
 
@@ -114,6 +129,8 @@ def collect(
         OBO file.
     evidence : collection of str, optional
         Evidence codes to keep; by default `EXPERIMENTAL`. Annotations without a code are kept.
+    taxonomy_dump : path, optional
+        Folder of an NCBI dump; the reference then carries the lineages of its taxa, and needs no dump later.
 
     Raises
     ------
@@ -130,7 +147,7 @@ def collect(
     table = _with_taxa(table, sources)
     counts |= annotation_counts
     counts["taxa"] = int(table["taxon"].nunique())
-    return ReferenceTables(
+    tables = ReferenceTables(
         typed(table, PROTEINS),
         typed(kept, ANNOTATIONS),
         graph.terms,
@@ -140,6 +157,21 @@ def collect(
         codes,
         (Path(fasta), *paths, Path(ontology)),
     )
+    return tables if taxonomy_dump is None else with_taxonomy(tables, taxonomy_dump)
+
+
+def with_taxonomy(tables: ReferenceTables, dump: str | os.PathLike[str]) -> ReferenceTables:
+    """Add the lineages of the taxa of a reference, from the folder of an NCBI dump.
+
+    Raises
+    ------
+    InputError
+        If the dump is incomplete or broken.
+    """
+    taxa = set(tables.proteins["taxon"].tolist()) - {0}
+    taxonomy = taxonomy_table(dump, taxa)
+    counts = tables.counts | {"taxa_without_lineage": len(taxa - set(taxonomy["taxon"].tolist()))}
+    return replace(tables, taxonomy=taxonomy, counts=counts, sources=(*tables.sources, *dump_files(dump)))
 
 
 def check_evidence(evidence: Collection[str] | None) -> tuple[str, ...]:

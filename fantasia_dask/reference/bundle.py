@@ -5,6 +5,7 @@
     manifest.json         what it is made of: format, sources, evidence, counts, GO release, embedding spaces
     embeddings.zarr       vectors (r, d) per model and layer; row i is that of the proteins with row i
     proteins.parquet      annotations.parquet      terms.parquet      relations.parquet
+    taxonomy.parquet      lineages of the taxa, if it was built with an NCBI dump
     checksums.json        SHA-256 of every other file
 """
 
@@ -25,11 +26,12 @@ import numpy as np
 from fantasia_dask._version import __version__
 from fantasia_dask.errors import InputError
 from fantasia_dask.interchange import import_vectors
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Column, Space
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TAXONOMY, TERMS, Column, Space
 from fantasia_dask.store import EmbeddingStore, open_store, remove
 
 from .build import ReferenceTables, typed
 from .checksums import CHECKSUMS, file_digest, verify_checksums, write_checksums
+from .lineages import Taxonomy
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -47,6 +49,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "terms": TERMS,
     "relations": RELATIONS,
 }
+TAXONOMY_TABLE = "taxonomy"
 
 
 class Reference:
@@ -71,8 +74,9 @@ class Reference:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
+        columns = TAXONOMY if name == TAXONOMY_TABLE else TABLES[name]
         try:
-            return typed(pd.read_parquet(file, engine="pyarrow"), TABLES[name])
+            return typed(pd.read_parquet(file, engine="pyarrow"), columns)
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
 
@@ -95,6 +99,18 @@ class Reference:
     def relations(self) -> pd.DataFrame:
         """The edges of the GO graph, columns of `schema.RELATIONS`."""
         return self._table("relations")
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy | None:
+        """Lineages, names and merged numbers of the taxa; None when the reference was made without an NCBI dump."""
+        table = self.taxonomy_table
+        return None if table is None else Taxonomy.from_table(table)
+
+    @property
+    def taxonomy_table(self) -> pd.DataFrame | None:
+        """The taxa and their ancestors, columns of `schema.TAXONOMY`, or None."""
+        there = (self.path / f"{TAXONOMY_TABLE}.parquet").is_file()
+        return self._table(TAXONOMY_TABLE) if there else None
 
     @cached_property
     def store(self) -> EmbeddingStore:
@@ -160,6 +176,8 @@ def write_reference(
     try:
         for name, columns in TABLES.items():
             _write_table(partial / f"{name}.parquet", typed(getattr(tables, name), columns))
+        if tables.taxonomy is not None:
+            _write_table(partial / f"{TAXONOMY_TABLE}.parquet", typed(tables.taxonomy, TAXONOMY))
         store = _place_store(embeddings, partial / EMBEDDINGS, move)
         manifest = _manifest(tables, store, tables.sources if sources is None else sources)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

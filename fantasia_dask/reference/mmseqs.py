@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess  # noqa: S404 - a program, given as a list, never through a shell
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -182,7 +182,8 @@ def _search(
     with mmseqs(threads) as program:
         program.database("queries", queries)
         program.database("donors", donors)
-        program.run("search", "queries", "donors", "hits", "tmp", *_how_to_search(identity, len(donors)), *program.whole)
+        how = (*_how_to_search(identity, len(donors)), *program.whole)
+        program.run("search", "queries", "donors", "hits", "tmp", *how)
         columns = ("--format-output", "query,target,qcov,tcov")
         program.run("convertalis", "queries", "donors", "hits", "hits.tsv", *columns)
         for query, donor, *covered in program.table("hits.tsv"):

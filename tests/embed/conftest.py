@@ -46,6 +46,22 @@ def esm2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def smallest_esm_folder(tmp_path_factory: pytest.TempPathFactory, esm2_folder: Path) -> Path:
+    """An ESM-2 of one block, one head and eight dimensions: whole proteomes and giants in seconds."""
+    import torch
+    from transformers import EsmConfig, EsmModel, EsmTokenizer
+
+    folder = tmp_path_factory.mktemp("smallest")
+    EsmTokenizer.from_pretrained(esm2_folder).save_pretrained(folder)
+    torch.manual_seed(6)
+    config = EsmConfig.from_pretrained(
+        esm2_folder, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=16
+    )
+    EsmModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def esm1b_folder(tmp_path_factory: pytest.TempPathFactory, esm2_folder: Path) -> Path:
     """A model with learned positions: 50 of them, so 46 residues at the most."""
     import torch

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.reference.taxonomy import donor_rows, lineages_from_dump, protein_mask, resolve_taxa
+from fantasia_dask.errors import FantasiaWarning, InputError
+from fantasia_dask.reference import lineages_from_dump, resolve_taxa
+from fantasia_dask.reference.lineages import Taxonomy, taxonomy_table
+from fantasia_dask.reference.taxonomy import donor_rows, protein_mask
 
 #           row taxon organism
 PROTEINS = [
@@ -146,6 +148,72 @@ def test_dump__broken(dump, file, text, match):
             (dump / "merged.dmp").unlink()
     with pytest.raises(InputError, match=match):
         lineages_from_dump(dump, [562])
+
+
+def test_dump__without_descendants_a_merged_number_is_its_new_one(dump):
+    old = pd.DataFrame({"taxon": [395, 562, 83333, 4932], "organism": [""] * 4})
+    for taxon in (395, 562):
+        mask = protein_mask(old, exclude=[taxon], dump=dump, descendants=False)
+        assert mask.tolist() == [False, False, True, True]
+
+
+def test_dump__an_unknown_number_is_compared_with_the_references(dump, proteins):
+    with pytest.raises(InputError, match=r"knows no taxon 559922.*Did you mean 559292\?"):
+        protein_mask(proteins, exclude=[559922], dump=dump)
+
+
+@pytest.fixture
+def carried(dump) -> Taxonomy:
+    return Taxonomy.from_table(taxonomy_table(dump, [0, 83333, 395, 4932, 77]))
+
+
+def test_taxonomy__filters_as_its_dump_does(dump, carried):
+    table = pd.DataFrame({"taxon": [395, 562, 83333, 4932, 0, 77], "organism": ["", "", "K-12", "", "", "odd"]})
+    for words in ([1], [2], [395], ["562"], [4751], ["Fungi"], ["escherichia COLI"], [4932, 2], [83333]):
+        for how in ({"exclude": words}, {"include": words}, {"include": words, "exclude": [4751]}):
+            for descendants in (True, False):
+                expected = protein_mask(table, dump=dump, descendants=descendants, **how)
+                mask = protein_mask(table, taxonomy=carried, descendants=descendants, **how)
+                assert mask.tolist() == expected.tolist()
+    fungi = protein_mask(table, exclude=["fungi"], taxonomy=carried)
+    assert fungi.tolist() == [True, True, True, False, False, True]
+    assert protein_mask(table, include=["K-12"], taxonomy=carried).nonzero()[0].tolist() == [2]
+
+
+def test_taxonomy__what_it_does_not_know(carried):
+    table = pd.DataFrame({"taxon": [4932, 562], "organism": ["yeast", "E. coli"]})
+    with pytest.warns(FantasiaWarning, match=r"taxon 4923 is none of the reference's.*Did you mean 4932"):
+        assert protein_mask(table, exclude=[4923], taxonomy=carried, descendants=True).all()
+    with pytest.raises(InputError, match=r"'Fungy'.*Did you mean fungi"):
+        protein_mask(table, exclude=["Fungy"], taxonomy=carried)
+
+
+@pytest.mark.shared
+def test_taxonomy__real_one_leaves_no_fungus(shared):
+    """Judged by walking nodes.dmp by hand; the lineages that a reference carries and the dump do alike."""
+    folder = shared / "data/taxonomy"
+    parent, merged = (
+        {int(line.split("\t")[0]): int(line.split("\t")[2]) for line in (folder / file).read_text().splitlines()}
+        for file in ("nodes.dmp", "merged.dmp")
+    )
+    old, new = next((o, n) for o, n in sorted(merged.items()) if n in parent)
+
+    def is_below(taxon, top):
+        taxon = merged.get(taxon, taxon)
+        while taxon != top and parent.get(taxon, taxon) != taxon:
+            taxon = parent[taxon]
+        return taxon == top
+
+    taxa = [559292, 10090, 83333, 515849, 7460, 4932, old, new, *sorted(parent)[::40]]
+    table = pd.DataFrame({"taxon": taxa, "organism": ""})
+    for source in ({"taxonomy": Taxonomy.from_table(taxonomy_table(folder, taxa))}, {"dump": folder}):
+        mask = protein_mask(table, exclude=[4751], descendants=True, **source)
+        assert mask.tolist() == [not is_below(taxon, 4751) for taxon in taxa]
+        assert not set(table["taxon"][mask]) & {559292, 515849, 4932}
+        with_old, with_new = (protein_mask(table, exclude=[taxon], descendants=True, **source) for taxon in (old, new))
+        assert with_old.tolist() == with_new.tolist() == [not is_below(taxon, new) for taxon in taxa]
+        exact = protein_mask(table, exclude=[4932], descendants=False, **source)
+        assert table["taxon"][~exact].unique().tolist() == [4932]
 
 
 @pytest.mark.shared

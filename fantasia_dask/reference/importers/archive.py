@@ -144,7 +144,7 @@ class CustomArchive:
         if name not in self._entries:
             raise _no_table(self.path, name)
         entry = self._entries[name]
-        with self.path.open("rb") as file:
+        with self.path.open("rb", buffering=READ_BYTES) as file:
             self._seek(file, entry)
             pieces = self._pieces(file)
             yield CopyText(_columns(entry.copy_stmt), self._unpacked(pieces) if self._packed else pieces, file.tell)
@@ -163,8 +163,12 @@ class CustomArchive:
                 file.seek(size, os.SEEK_CUR)
 
     def _pieces(self, file: IO[bytes]) -> Iterator[bytes]:
-        while size := self._int(file):
-            yield self._exactly(file, size)
+        size = self._int(file)
+        while size:
+            # The length of the next piece comes with this one: a large table has a hundred thousand of them.
+            data = self._exactly(file, size + 1 + self._int_bytes)
+            yield data[:size]
+            size = self._length(data[size:])
 
     def _unpacked(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         from isal import isal_zlib
@@ -179,7 +183,9 @@ class CustomArchive:
             raise _damaged(self.path, "the packed data do not end")
 
     def _int(self, file: IO[bytes]) -> int:
-        data = self._exactly(file, 1 + self._int_bytes)
+        return self._length(self._exactly(file, 1 + self._int_bytes))
+
+    def _length(self, data: bytes) -> int:
         if data[0]:
             raise _damaged(self.path, "a negative length")
         return int.from_bytes(data[1:], "little")

@@ -56,6 +56,9 @@ def _end(text: bytes) -> int:
     """Find where the rows end; -1 where they go on. Within a row a backslash is always doubled."""
     if text.startswith(END):
         return 0
+    # Vectors have no backslash at all, and one byte is found ten times as fast as four.
+    if b"\\" not in text:
+        return -1
     found = text.find(b"\n" + END)
     return found + 1 if found >= 0 else -1
 

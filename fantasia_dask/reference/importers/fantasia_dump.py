@@ -232,30 +232,29 @@ class _VectorReader:
             raise InputError(f"{path} has no vector of a protein: expected a dump of FANTASIA's database.")
 
     def _block(self, block: bytes, columns: int, chosen: np.ndarray) -> None:
-        from .vector_text import OK, parse_rows
+        from .vector_text import OK, parse_text
 
-        rows = block.count(b"\n")
-        keys, starts = np.zeros((rows, 3), "int64"), np.zeros(rows + 1, "int64")
-        values = np.empty(len(block) // 2 + 1, "float32")
-        parsed, problem, largest = parse_rows(np.frombuffer(block, "uint8"), columns, chosen, keys, starts, values)
-        if problem != OK:
-            line = block.split(b"\n", parsed + 1)[parsed][:60].decode("utf-8", "replace")
+        parsed = parse_text(block, columns, chosen)
+        if parsed.problem != OK:
+            line = block.split(b"\n", parsed.rows + 1)[parsed.rows][:60].decode("utf-8", "replace")
             raise InputError(
-                f"{self._archive.path}: row {self._lines + parsed + 1} of sequence_embeddings cannot be read "
+                f"{self._archive.path}: row {self._lines + parsed.rows + 1} of sequence_embeddings cannot be read "
                 f"({line!r}): expected ids of sequence, type and layer, and a vector [0.1,...]; fetch the dump again."
             )
-        if largest > LARGEST:
+        if parsed.largest > LARGEST:
             raise InputError(
-                f"{self._archive.path} has {largest:g} in a vector, more than a halfvec holds: expected FANTASIA's own."
+                f"{self._archive.path} has {parsed.largest:g} in a vector, more than a halfvec holds: expected "
+                "FANTASIA's own."
             )
-        self._lines += rows
+        self._lines += parsed.rows
+        keys = parsed.keys
         places_in_store = self._row_of[np.clip(keys[:, 0], 0, len(self._row_of) - 1)]
         self.counts["vectors_of_no_protein"] += int((places_in_store == NOWHERE).sum())
         kinds, kind_of = np.unique(keys[:, 1:], axis=0, return_inverse=True)
         for i, (kind, layer) in enumerate(kinds.tolist()):
             mine = np.flatnonzero((kind_of.reshape(-1) == i) & (places_in_store != NOWHERE))
             if len(mine):
-                self._place(kind, layer, mine, places_in_store[mine], starts, values)
+                self._place(kind, layer, mine, places_in_store[mine], parsed.starts, parsed.values)
 
     def _place(
         self, kind: int, layer: int, mine: np.ndarray, rows: np.ndarray, starts: np.ndarray, values: np.ndarray

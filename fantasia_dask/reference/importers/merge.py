@@ -154,6 +154,15 @@ def _facts(reference: Reference, shared: set[str]) -> dict[str, tuple[object, ..
     }
 
 
+def _merge_taxonomies(a: Reference, b: Reference) -> pd.DataFrame | None:
+    """Put the lineages of two references together; where they differ, those of the first hold."""
+    import pandas as pd
+
+    tables = [reference.taxonomy_table for reference in (a, b)]
+    held = [table for table in tables if table is not None]
+    return pd.concat(held).drop_duplicates("taxon").sort_values("taxon") if held else None
+
+
 def _merge_tables(
     a: Reference, b: Reference, proteins: pd.DataFrame, number_of_b: pd.Series, ontology: str | os.PathLike[str] | None
 ) -> ReferenceTables:
@@ -172,6 +181,7 @@ def _merge_tables(
         a.manifest.get("go_release") or "",
         tuple(dict.fromkeys([*a.manifest.get("evidence", []), *b.manifest.get("evidence", [])])),
         tuple(sources),
+        _merge_taxonomies(a, b),
     )
     if ontology is not None:
         graph = read_obo(ontology)

@@ -177,5 +177,6 @@ def _tables(
             reference.manifest.get("go_release") or "",
             tuple(sorted({str(code) for code in lines["evidence"].unique()} - {""})),
             (reference.path / MANIFEST,),
+            reference.taxonomy_table,
         )
     )

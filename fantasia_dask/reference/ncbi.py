@@ -1,0 +1,144 @@
+"""A dump of the NCBI taxonomy: lineages, names and merged numbers, read with taxopy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from fantasia_dask.errors import InputError, did_you_mean
+
+__all__ = ["Taxa", "dump_files", "is_number", "lineages_from_dump", "merged_taxa", "open_dump", "resolve_taxa"]
+
+Taxa: TypeAlias = Iterable[int | str]
+"""NCBI taxon numbers, or names, as a configuration lists them."""
+
+
+def is_number(word: int | str) -> bool:
+    """Tell whether a word is a taxon's number, not its name."""
+    text = str(word).strip()
+    return text.isascii() and text.isdigit() and len(text) < 12
+
+
+def dump_files(folder: str | os.PathLike[str] | None) -> tuple[Path, ...]:
+    """Return the files of a dump that are there; none without a dump."""
+    files = [Path(folder, f"{name}.dmp") for name in ("nodes", "names", "merged")] if folder is not None else []
+    return tuple(file for file in files if file.is_file())
+
+
+def merged_taxa(folder: str | os.PathLike[str]) -> Mapping[int, int]:
+    """Return the numbers that were merged into others, each with its new one."""
+    return _merged(open_dump(Path(folder)))
+
+
+def lineages_from_dump(folder: str | os.PathLike[str], taxa: Iterable[int]) -> dict[int, tuple[int, ...]]:
+    """Read the ancestors of taxa from an NCBI dump (``nodes.dmp``, ``names.dmp``, ``merged.dmp``).
+
+    Parameters
+    ----------
+    folder
+        Where the dump lies; it is left as it is.
+    taxa : iterable of int
+        For instance the distinct taxa of a reference.
+
+    Returns
+    -------
+    dict
+        Taxon to itself and its ancestors up to the root. A merged number has its own, its new one and the ancestors
+        of that; a number that the dump does not know has itself alone.
+
+    Raises
+    ------
+    InputError
+        If the dump is incomplete or broken: a file missing, a parent missing, ancestors in a circle.
+    """
+    database = open_dump(Path(folder))
+    return {taxon: _lineage(taxon, database, Path(folder)) for taxon in sorted({int(t) for t in taxa})}
+
+
+def _lineage(taxon: int, database: Any, folder: Path) -> tuple[int, ...]:
+    parents = database.taxid2parent
+    current = _merged(database).get(taxon, taxon)
+    lineage = dict.fromkeys((taxon, current))
+    while current in parents and parents[current] != current:
+        current = parents[current]
+        if current in lineage:
+            raise InputError(f"{folder / 'nodes.dmp'}: the ancestors of taxon {taxon} run in a circle at {current}.")
+        if current not in parents:
+            raise InputError(
+                f"{folder / 'nodes.dmp'} has no taxon {current}, an ancestor of {taxon}: fetch the whole dump again."
+            )
+        lineage[current] = None
+    return tuple(lineage)
+
+
+def resolve_taxa(words: Taxa, folder: str | os.PathLike[str], *, likely: Iterable[int] = ()) -> list[int]:
+    """Bring numbers and names to current taxon numbers, with an NCBI dump.
+
+    Names are scientific names, synonyms or common names, in any case; merged numbers become their new ones. A name
+    that several taxa bear stands for all of them. An unknown number is compared with the `likely` ones for a
+    suggestion.
+
+    Raises
+    ------
+    InputError
+        If the dump knows no such taxon, naming the nearest.
+    """
+    database = open_dump(Path(folder))
+    found: list[int] = []
+    for word in words:
+        if is_number(word):
+            taxon = int(word)
+            current = _merged(database).get(taxon, taxon)
+            if current not in database.taxid2parent:
+                raise InputError(
+                    f"{folder} knows no taxon {taxon}: expected an NCBI number, or a newer dump."
+                    + did_you_mean(str(taxon), map(str, likely))
+                )
+            found.append(current)
+        else:
+            found += _by_name(str(word).strip(), Path(folder))
+    return list(dict.fromkeys(found))
+
+
+def _by_name(name: str, folder: Path) -> Collection[int]:
+    index = _names(folder)
+    if name.lower() not in index:
+        raise InputError(f"{folder} knows no taxon named {name!r}.{did_you_mean(name.lower(), index)}")
+    return sorted(index[name.lower()])
+
+
+def _merged(database: Any) -> Mapping[int, int]:
+    return database.oldtaxid2newtaxid or {}
+
+
+@lru_cache(maxsize=1)
+def _names(folder: Path) -> dict[str, set[int]]:
+    """Every name of the dump, lower case, with the taxa that bear it."""
+    database = open_dump(folder)
+    index: dict[str, set[int]] = {}
+    for taxon, kinds in database.taxid2all_names.items():
+        current = _merged(database).get(taxon, taxon)
+        for name in (name for names in kinds.values() for name in names):
+            index.setdefault(name.lower(), set()).add(current)
+    return index
+
+
+@lru_cache(maxsize=1)
+def open_dump(folder: Path) -> Any:
+    """Read a dump once per process: the whole of NCBI's takes 40 s and 2 GB."""
+    import taxopy
+
+    nodes, names, merged = (folder / f"{name}.dmp" for name in ("nodes", "names", "merged"))
+    for file in (nodes, names):
+        if not file.is_file():
+            raise InputError(f"{file} is missing: expected an NCBI taxonomy dump (nodes.dmp, names.dmp, merged.dmp).")
+    try:
+        # Files are named one by one: given only a folder, taxopy deletes the files in it when it has read them.
+        return taxopy.TaxDb(
+            nodes_dmp=str(nodes), names_dmp=str(names), merged_dmp=str(merged) if merged.is_file() else None
+        )
+    except (OSError, ValueError, IndexError, KeyError) as error:
+        raise InputError(f"{folder} is no whole NCBI taxonomy dump ({error!r}): fetch it again.") from error
