@@ -10,12 +10,15 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import rich_click as click
 
 from ._version import __version__
 from .errors import FantasiaWarning, InputError
+
+if TYPE_CHECKING:
+    from .reference.bundle import Reference
 
 __all__ = ["main"]
 
@@ -171,6 +174,69 @@ def build_command(
     from .reference.bundle import describe
 
     click.echo(describe(out))
+
+
+@reference.command("import")
+@click.argument("source")
+@click.argument("out")
+@click.option("--ontology", metavar="FILE", help="GO graph (OBO) to bring the terms to.")
+@click.option(
+    "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
+)
+@click.option("--annotations", metavar="FILE", help="goPredSim's text of GO terms, beside its HDF5.")
+@click.option("--fasta", metavar="FILE", help="Sequences and taxa, where the source has none.")
+@click.option("--model", metavar="KEY", help="Model that made the vectors, where the source does not say.")
+@click.option("--layer", type=int, metavar="N", help="Layer of the vectors, 0 = last.")
+@click.option("--profile", metavar="NAME", help="Pooling of the vectors: pis-3.1 or clean.")
+@click.option("--reader", default="auto", metavar="NAME", help="How a dump is read: auto, python or pg_restore.")
+@click.option("--overwrite", is_flag=True, help="Replace a reference that is there.")
+def import_command(source: str, out: str, evidence: tuple[str, ...], **options: Any) -> None:
+    """Make a reference in the folder OUT from SOURCE: FANTASIA's database dump, FANTASIA-Lite or goPredSim."""
+    from .reference.importers import import_reference
+
+    _describe(import_reference(source, out, evidence=_codes(evidence), **options))
+
+
+@reference.command("merge")
+@click.argument("first")
+@click.argument("second")
+@click.argument("out")
+@click.option("--ontology", metavar="FILE", help="GO graph (OBO) to bring both to, where their releases differ.")
+@click.option("--overwrite", is_flag=True, help="Replace a reference that is there.")
+def merge_command(first: str, second: str, out: str, **options: Any) -> None:
+    """Make one reference OUT of two with the same models, layers and pooling."""
+    from .reference.importers import merge_references
+
+    _describe(merge_references(first, second, out, **options))
+
+
+@reference.command("subset")
+@click.argument("source")
+@click.argument("out")
+@click.option("--taxon", "taxa", multiple=True, metavar="TAXON", help="NCBI number or name to keep; repeatable.")
+@click.option("--taxonomy-dump", metavar="FOLDER", help="NCBI dump: keeps the descendants of each taxon too.")
+@click.option(
+    "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
+)
+@click.option("--before", metavar="DATE", help="Keep annotations of an earlier date, such as 2020-01-31.")
+@click.option("--accessions", metavar="FILE", help="Proteins to keep, one accession per line.")
+@click.option("--overwrite", is_flag=True, help="Replace a reference that is there.")
+def subset_command(source: str, out: str, evidence: tuple[str, ...], **options: Any) -> None:
+    """Make a reference OUT of a part of the reference SOURCE."""
+    from .reference.importers import subset_reference
+
+    _describe(subset_reference(source, out, evidence=_codes(evidence), **options))
+
+
+def _codes(evidence: tuple[str, ...]) -> list[str] | None:
+    """Return evidence codes given one by one or with commas; none when none are given."""
+    return [code for text in evidence for code in text.split(",") if code] or None
+
+
+def _describe(made: Reference) -> None:
+    from .reference.info import describe_reference
+
+    click.echo(describe_reference(made))
 
 
 @reference.command("info")

@@ -14,7 +14,7 @@ from ..schema import HIT
 __all__ = ["LookupPlan", "plan_lookup", "task_bytes"]
 
 MOST_QUERIES = 16384  # a task then reads little beside what it multiplies, and answers with few megabytes
-MOST_DONORS = 32768  # above this a longer task saves less than 1%
+MOST_DONORS = 65536  # a longer task restarts its bounds less often; above this nothing is left to save
 LEAST_QUERIES = 64
 LEAST_DONORS = 512
 TILE_ROWS = 4096

@@ -69,7 +69,11 @@ class RunSummary:
 
     def text(self) -> str:
         """Return the summary as a few lines for a terminal."""
-        lines = [f"{self.proteins} proteins, {self.embedded} with vectors ({', '.join(self.spaces) or 'in no space'})"]
+        lines = [f"{self.proteins} proteins, {self.embedded} with vectors"]
+        if self.spaces:
+            lines[0] += f" ({', '.join(self.spaces)})"
+        elif self.looked_up:
+            lines.append("the reference has none of the models and layers asked for: nothing could be looked up")
         if self.looked_up:
             share = 100 * self.annotated / max(self.proteins, 1)
             lines.append(f"{self.annotated} annotated ({share:.0f}%), with {self.terms} pairs of protein and GO term")

@@ -70,7 +70,7 @@ class CloseTest:
         self.donors = [sequence.upper() for sequence in reference_sequences]
         self.identity, self.coverage, self.align = identity, coverage, align
         q_rows, r_rows = known if known is not None else (np.empty(0, np.int64), np.empty(0, np.int64))
-        # Pairs are remembered: the spaces of a run ask for the same ones again.
+        # What was aligned is remembered: the spaces of a run ask for the same pairs again.
         self._known = dict.fromkeys(zip(map(int, q_rows), map(int, r_rows), strict=True), True)
 
     def __call__(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -90,27 +90,28 @@ class CloseTest:
             If the sequence of a query is not known.
         """
         pairs = list(zip(np.asarray(queries).tolist(), np.asarray(rows).tolist(), strict=True))
-        self._learn([pair for pair in dict.fromkeys(pairs) if pair not in self._known])
-        return np.fromiter((self._known[pair] for pair in pairs), bool, len(pairs))
+        verdicts = {pair: self._at_a_glance(*pair) for pair in dict.fromkeys(pairs)}
+        doubtful = [pair for pair, verdict in verdicts.items() if verdict is None]
+        if doubtful:
+            table = self.align([(self.queries[query], self.donors[row]) for query, row in doubtful])
+            aligned = dict(zip(doubtful, self._close(doubtful, table).tolist(), strict=True))
+            self._known |= aligned
+            verdicts |= aligned
+        return np.fromiter((verdicts[pair] for pair in pairs), bool, len(pairs))
 
-    def _learn(self, pairs: Sequence[tuple[int, int]]) -> None:
-        aligned = []
-        for pair in pairs:
-            query, donor = self.queries[pair[0]], self.donors[pair[1]]
-            if not query:
-                raise InputError(
-                    f"the sequence of query row {pair[0]} is not known, and redundancy_mode: identity aligns it with "
-                    "its donors: give FASTA, or vectors that come with sequences."
-                )
-            if query == donor or not donor:
-                self._known[pair] = True
-            elif may_be_close(query, donor, self.identity, self.coverage):
-                aligned.append(pair)
-            else:
-                self._known[pair] = False
-        if aligned:
-            table = self.align([(self.queries[q], self.donors[r]) for q, r in aligned])
-            self._known.update(zip(aligned, self._close(aligned, table).tolist(), strict=True))
+    def _at_a_glance(self, query: int, row: int) -> bool | None:
+        """Tell whether a pair is close where that takes no alignment; None where it does."""
+        if (query, row) in self._known:
+            return self._known[query, row]
+        asking, donor = self.queries[query], self.donors[row]
+        if not asking:
+            raise InputError(
+                f"the sequence of query row {query} is not known, and redundancy_mode: identity aligns it with its "
+                "donors: give FASTA, or vectors that come with sequences."
+            )
+        if asking == donor or not donor:
+            return True
+        return None if may_be_close(asking, donor, self.identity, self.coverage) else False
 
     def _close(self, pairs: Sequence[tuple[int, int]], table: pd.DataFrame) -> np.ndarray:
         least = self.identity - SHOWN

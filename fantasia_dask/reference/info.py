@@ -24,6 +24,7 @@ def describe_reference(reference: Reference) -> str:
         ("sequences", f"{reference.rows:,} (rows of every array)"),
         ("proteins", f"{len(reference.proteins):,}, of them annotated {reference.annotations['protein'].nunique():,}"),
         ("annotations", f"{len(reference.annotations):,}"),
+        ("lineages", "of its taxa" if reference.taxonomy else "none: clades need a taxonomy dump"),
     ]
     parts = [
         "\n".join(f"{name:<12} {value}" for name, value in facts),

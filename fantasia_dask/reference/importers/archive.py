@@ -177,7 +177,7 @@ class CustomArchive:
         try:
             for piece in pieces:
                 yield unpacker.decompress(piece)
-        except isal_zlib.error as error:
+        except isal_zlib.IsalError as error:
             raise _damaged(self.path, str(error)) from error
         if not unpacker.eof:
             raise _damaged(self.path, "the packed data do not end")
@@ -205,14 +205,14 @@ def _read_contents(path: Path) -> tuple[Any, int]:
 
     class Contents(Dump):
         # `load` unpacks every entry named here, whole, into a temporary folder.
-        _data_entries = ()  # type: ignore[assignment]
+        _data_entries = ()
 
     contents = Contents()
     # It has a folder of its own for tables, which stays empty.
     contents._temp_dir.cleanup()
     try:
         contents.load(path)
-        return contents, contents._handle.tell()  # type: ignore[union-attr]
+        return contents, contents._handle.tell()
     except (OSError, ValueError, RuntimeError, LookupError, OverflowError, MemoryError, struct.error) as error:
         algorithm = getattr(contents, "_compression_algorithm", 0)
         why = "its data are packed with lz4 or zstd" if algorithm > 1 else " ".join(str(error).split()) or "no contents"

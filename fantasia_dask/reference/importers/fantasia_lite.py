@@ -177,7 +177,8 @@ def _annotations(
 
 def _fields(entry: object, name: str, path: Path) -> list[str]:
     keys = ("go_id", "category", "go_description", "evidence_code")
-    values = [entry.get(key, "") for key in keys] if isinstance(entry, dict) else [None]
-    if not all(isinstance(value, str) for value in values) or not values[0]:
+    values = [entry.get(key, "") for key in keys] if isinstance(entry, dict) else []
+    texts = [sys.intern(value) for value in values if isinstance(value, str)]
+    if len(texts) < len(keys) or not texts[0]:
         raise InputError(f"{path}: an annotation of {name!r} is {str(entry)[:60]}: expected texts {', '.join(keys)}.")
-    return [sys.intern(value) for value in values]
+    return texts

@@ -76,7 +76,7 @@ class ScatteredVectors:
         row_bytes = block.dtype.itemsize * space.dimension
         for run in np.split(np.arange(len(ordered)), np.flatnonzero(np.diff(ordered) != 1) + 1):
             plane.file.seek(int(ordered[run[0]]) * row_bytes)
-            plane.file.write(memoryview(block[run[0] : run[-1] + 1]).cast("B"))
+            plane.file.write(block[run[0] : run[-1] + 1].data.cast("B"))
         plane.present[ordered] = True
         return len(ordered)
 
