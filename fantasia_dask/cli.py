@@ -130,6 +130,49 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+@cli.command("initialize")
+@click.argument("config", required=False)
+@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models.")
+@click.option("--check", is_flag=True, help="Load every model on the CPU too, one after the other.")
+@click.option("--offline", is_flag=True, help="Fetch nothing; say what is missing.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
+def initialize_command(
+    config: str | None, models: bool, check: bool, offline: bool, settings: tuple[str, ...]
+) -> None:
+    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network."""
+    from .config import load_config, parse_overrides
+
+    if not models:
+        raise click.UsageError("say what to fetch: --models.")
+    loaded = load_config(_config_path(config), parse_overrides(settings), note=_note)
+    from .pipeline.initialize import initialize_models
+
+    initialize_models(loaded, offline=offline, check=check, tell=_note)
+
+
+def _note(line: str) -> None:
+    click.echo(f"note: {line}", err=True)
+
+
+@cli.command("models")
+def models_command() -> None:
+    """List the known models: dimension, layers, size, whether cached, FANTASIA's number, licence."""
+    from .embed.weights import describe_models
+
+    click.echo(describe_models())
+
+
+@cli.command("export")
+@click.argument("source")
+@click.argument("out")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+def export_command(source: str, out: str, overwrite: bool) -> None:
+    """Write the vectors of SOURCE, a run's folder or a store, as OUT: .h5 (FANTASIA's) or .h5ad (AnnData)."""
+    from .interchange.outputs import export_vectors
+
+    click.echo(f"{export_vectors(source, out, overwrite=overwrite)} is written.")
+
+
 @cli.group()
 def reference() -> None:
     """Build, describe and check references: the proteins that lend their GO terms."""

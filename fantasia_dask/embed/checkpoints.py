@@ -70,7 +70,7 @@ def checkpoint_folder(spec: ModelSpec) -> Path:
     if cached is None:
         raise InputError(
             f"the weights of {spec.key} ({spec.checkpoint}, {spec.revision}) are not in the cache of this machine: "
-            "run `fantasia-dask initialize --models` with a network, or give the model as a local folder."
+            "run `fantasia-dask initialize CONFIG --models` with a network, or give the model as a local folder."
         )
     return cached
 
@@ -109,7 +109,7 @@ def _download(spec: ModelSpec) -> Path:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"the weights of {spec.key} ({spec.checkpoint}) are not in the cache and cannot be downloaded ({reason}): "
-            "check the network, run `fantasia-dask initialize --models` where there is one, "
+            "check the network, run `fantasia-dask initialize CONFIG --models` where there is one, "
             "or give the model as a local folder."
         ) from error
     return Path(folder)

@@ -98,7 +98,7 @@ def plan_lookup(
     Examples
     --------
     >>> plan_lookup(20_000, 124_000, 1024, k=5, threads=2).tasks
-    8
+    4
     >>> plan_lookup(20_000, 124_000, 1024, k=5, budget=1000)
     Traceback (most recent call last):
         ...

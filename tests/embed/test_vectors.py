@@ -101,10 +101,10 @@ def test_vectors__batches_of_1_3_and_16_agree(key, profile, folders):
     """Batches as asked for, none cut: one residue beside three thousand, most of a batch being pads.
 
     The attention bias of T5 is as large as the square of the longest protein, for every protein of a batch: sixteen go
-    up to 1,000 residues there.
+    up to 1,000 residues there. The profiles differ in the pooling alone, so that shorter ones do for the second.
     """
     rng = np.random.default_rng(2)
-    longest = 3000 if key in ("ESM", "ESM3c") else 1000
+    longest = 300 if profile == "clean" else 3000 if key in ("ESM", "ESM3c") else 1000
     lengths = [1, longest, 2, 40, 7, 1, 300, 25, 150, 3, 90, 500, 12, 60, 5, 33]
     sequences = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length)) for length in lengths]
     layers = range(model_spec(key, folders[key]).layers)
@@ -115,7 +115,7 @@ def test_vectors__batches_of_1_3_and_16_agree(key, profile, folders):
     assert relative_errors(together, alone).max() < 1e-5
 
 
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", ["ESM", "Prost-T5", "ESM3c"])
 def test_vectors__three_thousand_residues_in_a_batch_equal_straight_line_computation(key, folders):
     rng = np.random.default_rng(4)
     sequences = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), length)) for length in (1, 3000, 20)]

@@ -435,6 +435,14 @@ def test_open_archive__flipped_byte_is_read_or_refused(tmp_path_factory, place, 
             assert all(len(row) == len(wanted) for row in copy_rows(archive, name, wanted))
 
 
+def test_import_dump__offset_behind_the_end(dump, tmp_path):
+    whole = dump.read_bytes()
+    at = whole.index(struct.pack("<BQ", 2, whole.rindex(b"\x01" + struct.pack("<BI", 0, len(TABLES)))))
+    dump.write_bytes(whole[:at] + struct.pack("<BQ", 2, 2**64 - 1) + whole[at + 9 :])
+    with pytest.raises(InputError, match="behind its end"):
+        import_reference(dump, tmp_path / "out", progress=QUIET)
+
+
 def test_import_dump__packed_with_zstd_is_named(tmp_path, monkeypatch):
     dump = tmp_path / "new.backup"
     dump.write_bytes(b"PGDMP" + bytes((1, 16, 0, 4, 8, 1, 3)) + bytes(200))

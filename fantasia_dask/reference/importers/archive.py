@@ -152,6 +152,8 @@ class CustomArchive:
     def _seek(self, file: IO[bytes], entry: Any) -> None:
         """Go to the first piece of a table; a dump written to a pipe does not say where that is."""
         known = entry.data_state == OFFSET_KNOWN
+        if known and entry.offset > self.path.stat().st_size:
+            raise _damaged(self.path, f"the data of {entry.tag} should begin behind its end")
         file.seek(entry.offset if known else self._data_at)
         while True:
             kind, number = self._exactly(file, 1)[0], self._int(file)
@@ -177,7 +179,7 @@ class CustomArchive:
         try:
             for piece in pieces:
                 yield unpacker.decompress(piece)
-        except isal_zlib.IsalError as error:
+        except isal_zlib.error as error:  # type: ignore[misc]  # its stub types an instance
             raise _damaged(self.path, str(error)) from error
         if not unpacker.eof:
             raise _damaged(self.path, "the packed data do not end")

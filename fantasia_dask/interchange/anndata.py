@@ -1,0 +1,60 @@
+"""A store of ours, written as AnnData (``.h5ad``): what scanpy and its relatives open."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.schema import Space
+from fantasia_dask.store import EmbeddingStore, remove
+
+__all__ = ["export_anndata"]
+
+
+def export_anndata(store: EmbeddingStore, path: str | os.PathLike[str]) -> Path:
+    """Write the vectors of a store as AnnData, a chunk of rows at a time.
+
+    Parameters
+    ----------
+    store
+        Every space becomes one matrix of ``obsm``, named ``<Key>_layer_<k>`` and of its own dtype; a protein without a
+        vector there has NaN. ``obs`` has one row per protein, indexed by accession, with its length; ``uns["spaces"]``
+        tells how each matrix was made.
+    path
+        Written aside and renamed.
+
+    Raises
+    ------
+    InputError
+        If the package anndata is not installed.
+    """
+    try:
+        import anndata
+    except ImportError as error:
+        raise InputError(
+            f"{path} cannot be written, because the package anndata is not installed: pip install 'fantasia-dask"
+            "[anndata]', or choose an output that ends in .h5."
+        ) from error
+    import pandas as pd
+
+    path = Path(path)
+    obs = pd.DataFrame({"length": store.lengths}, index=pd.Index(store.ids.astype(object), name="accession"))
+    table = anndata.AnnData(
+        obs=obs,
+        obsm={_key(space): store.vectors(space.model, space.layer) for space in store.spaces},
+        uns={"spaces": {_key(space): asdict(space) for space in store.spaces}},
+    )
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        table.write_h5ad(partial)
+        partial.replace(path)
+    finally:
+        remove(partial)
+    return path
+
+
+def _key(space: Space) -> str:
+    return f"{space.model}_layer_{space.layer}"
