@@ -195,8 +195,8 @@ def main() -> None:
         seconds, difference = measure(named, options.repeats, options.device)
     print(
         f"{len(sequences)} proteins, {residues:,} residues; {options.blocks} blocks x {options.width}, batch size "
-        f"{options.batch_size}, {options.device}, {options.threads} thread(s), {options.repeats} repeats; vectors agree "
-        f"within {difference:.0e}\n"
+        f"{options.batch_size}, {options.device}, {options.threads} thread(s), {options.repeats} repeats; vectors "
+        f"agree within {difference:.0e}\n"
     )
     print(table(seconds, residues))
 

@@ -136,9 +136,7 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
 @click.option("--check", is_flag=True, help="Load every model on the CPU too, one after the other.")
 @click.option("--offline", is_flag=True, help="Fetch nothing; say what is missing.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
-def initialize_command(
-    config: str | None, models: bool, check: bool, offline: bool, settings: tuple[str, ...]
-) -> None:
+def initialize_command(config: str | None, models: bool, check: bool, offline: bool, settings: tuple[str, ...]) -> None:
     """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network."""
     from .config import load_config, parse_overrides
 
@@ -192,6 +190,9 @@ def reference() -> None:
 @click.option(
     "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
 )
+@click.option(
+    "--taxonomy-dump", metavar="FOLDER", help="NCBI's dump: keeps the lineages of the proteins' taxa in the reference."
+)
 @click.option("--embeddings", multiple=True, metavar="FILE", help="Vectors brought along (.npz, .h5, .zarr).")
 @click.option("--vectors-key", metavar="NAME", help="Name of the array within the file of vectors.")
 @click.option("--checkpoint", metavar="FOLDER", help="Weights and tokenizer on disk.")
@@ -210,7 +211,7 @@ def build_command(
     build_reference(
         out,
         annotations=list(annotations),
-        evidence=[code for text in evidence for code in text.split(",") if code] or None,
+        evidence=_codes(evidence),
         embeddings=list(embeddings) or None,
         **options,
     )

@@ -388,7 +388,7 @@ class Config(_Settings):
     taxonomy_dump: Path | None = Field(
         default=None,
         description="Folder of NCBI's taxonomy dump (nodes.dmp, names.dmp, merged.dmp); needed for get_descendants "
-        "and for taxa given by name.",
+        "and for taxa given by name, unless the reference was built with one.",
     )
     batch_size: Count = Field(
         default=1024,
@@ -408,7 +408,13 @@ class Config(_Settings):
     redundancy_filter: Fraction = Field(
         default=0.0,
         description="Identity (0 to 1) from which a donor counts as the same protein as the query and may not "
-        "answer (MMseqs2 clusters); 0: off. Set it to test a method, not to annotate.",
+        "answer (MMseqs2); 0: off. Set it to test a method, not to annotate.",
+    )
+    redundancy_mode: Literal["clusters", "identity"] = Field(
+        default="clusters",
+        description="How redundancy_filter is applied. clusters, as in FANTASIA: a donor in the query's MMseqs2 "
+        "cluster does not answer, and some near copies in other clusters do; identity: no donor at or above the identity "
+        "answers, each being aligned with its query. Take identity for a test that must not leak.",
     )
     alignment_coverage: Fraction = Field(
         default=0.0,
@@ -427,7 +433,9 @@ class Config(_Settings):
         description="NCBI taxon ids whose proteins alone may answer; when set, it overrides the list of excluded ones.",
     )
     get_descendants: bool = Field(
-        default=False, description="Whether both lists hold for everything below a taxon too; needs taxonomy_dump."
+        default=False,
+        description="Whether both lists hold for everything below a taxon too; needs taxonomy_dump, or a reference "
+        "that was built with one.",
     )
     precision: Annotated[Natural, Field(le=17)] = Field(
         default=4, description="Decimals in the text files. Parquet keeps every digit."

@@ -101,7 +101,7 @@ def _download(spec: ModelSpec) -> Path:
     unreachable: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, OSError)
     try:
         # One question without retries: where no hub answers, the user learns it in seconds.
-        answer = HfApi().model_info(spec.checkpoint, revision=spec.revision, timeout=10)
+        answer = HfApi().model_info(spec.checkpoint, revision=spec.revision, timeout=6)
         files = [Path(sibling.rfilename) for sibling in answer.siblings or []]
         weights = SAFETENSORS if any(file.match(SAFETENSORS[0]) for file in files) else PICKLED
         folder = snapshot_download(spec.checkpoint, revision=spec.revision, allow_patterns=[*TEXT_FILES, *weights])

@@ -22,6 +22,7 @@ from .files import write_files
 from .job import Job, check
 from .neighbours import look_up, write_donors, write_queries
 from .outcome import Clock, RunSummary, outcome_of, summarise_run, write_manifest
+from .separation import separate
 from .terms import annotate
 from .vectors import comparable_spaces, embed, given_vectors, planned_spaces, status_of_given
 
@@ -93,8 +94,9 @@ def _run(
             write_queries(folder, store)
             write_donors(job, folder)
             with clock.stage("lookup"):
+                separation = separate(job, store, progress)
                 for space in spaces:
-                    look_up(job, folder, store, space, cluster, progress)
+                    look_up(job, folder, store, space, separation, cluster, progress)
             with clock.stage("annotate"):
                 annotate(job, folder, spaces, len(store), cluster, progress)
     if job.reference is not None:

@@ -32,6 +32,7 @@ def build_reference(
     model: str,
     layers: Sequence[int] = (0,),
     evidence: Collection[str] | None = None,
+    taxonomy_dump: str | os.PathLike[str] | None = None,
     embeddings: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
     vectors_key: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -58,6 +59,8 @@ def build_reference(
         Layers to keep, counted from the output. With `embeddings` in a layout that does not say, exactly one.
     evidence : collection of str, optional
         Evidence codes to keep; by default the experimental ones.
+    taxonomy_dump : path, optional
+        NCBI's dump: the lineages of the proteins' taxa are kept in the reference, so that a run needs no dump.
     embeddings : path or paths, optional
         Vectors brought along (``.npz``, ``.h5``, ``.zarr``), found by accession. By default they are computed here.
     vectors_key : str, optional
@@ -90,7 +93,7 @@ def build_reference(
     out = Path(out)
     check_free(out, overwrite)
     progress = progress or Progress()
-    tables = collect(fasta, annotations, ontology, evidence=evidence)
+    tables = collect(fasta, annotations, ontology, evidence=evidence, taxonomy_dump=taxonomy_dump)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside the bundle: the store is moved into it, which is a rename only within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:

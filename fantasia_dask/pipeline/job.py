@@ -84,10 +84,6 @@ def check(config: Config) -> Job:
     from ..sequences import read_fasta
 
     reference = None if config.only_embedding else open_reference(config.require_reference())
-    if config.redundancy_filter:
-        raise InputError(
-            "redundancy_filter is set, and this release cannot filter by redundancy yet: set redundancy_filter: 0."
-        )
     allowed = None if reference is None else _allowed_proteins(config, reference)
     newer = None if reference is None else _newer_terms(config, reference)
     if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
@@ -139,6 +135,7 @@ def _allowed_proteins(config: Config, reference: Reference) -> np.ndarray:
         include=config.taxonomy_ids_included_exclusively,
         descendants=config.get_descendants,
         dump=config.taxonomy_dump,
+        taxonomy=reference.taxonomy,
     )
     if not allowed.any():
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fantasia_dask.embed import resident, worker
+from fantasia_dask.embed import memory, resident, worker
 from fantasia_dask.embed.blocks import embed_proteins
 from fantasia_dask.embed.models import EmbeddingRequest, model_spec
 from fantasia_dask.sequences import read_fasta
@@ -87,3 +87,20 @@ def test_embed_proteins__titin_twice_where_memory_suffices(shared, smallest_esm_
     status = embed(smallest_esm_folder, titin, tmp_path / "s.zarr")
     check_accounts(status, titin, open_store(tmp_path / "s.zarr"))
     assert list(status["residues"]) == [68_700, 68_700]
+
+
+def test_embed_proteins__titin_twice_is_refused_before_the_host_runs_out(shared, t5_folder, monkeypatch, tmp_path):
+    """T5's attention bias would be 300 GB, even of the tiny model: an estimate says so, and nothing is allocated."""
+    monkeypatch.setattr(memory, "free_bytes", lambda: 8 * 10**9)
+    titin = read_fasta(shared / "data" / "fasta" / "titin_twice.fasta.gz")[0]
+    request = EmbeddingRequest(model_spec("Prot-T5", t5_folder), (0,), 8)
+    status = embed_proteins(
+        ["P1", titin.accession],
+        ["MKTAYIAK", titin.sequence],
+        [request],
+        tmp_path / "s.zarr",
+        profile="clean",
+        device="cpu",
+    )
+    assert list(status["status"]) == ["embedded", "failed"]
+    assert status["reason"][1].startswith("out of memory: 68700 residues")

@@ -80,7 +80,6 @@ def test_run__fasta(complain, config_file, tmp_path, kind):
         (["--limit-per-entry", "0"], "limit_per_entry"),
         (["--set", "taxonomy_ids_to_exclude=[Martians]"], "Martians"),
         (["--set", "taxonomy_dump=nowhere", "--set", "taxonomy_ids_to_exclude=[4751]"], "nowhere"),
-        (["--set", "taxonomy_ids_to_exclude=[4751]", "--set", "get_descendants=true"], "taxonomy"),
         (["--set", "ontology=nowhere.obo"], "nowhere.obo"),
         (["--prefix", "../elsewhere"], "prefix"),
     ],

@@ -221,6 +221,8 @@ def test_run__threshold_and_taxa(simulated, lookup_config, run_quietly):
     only = lookup_config(prefix="only", taxonomy_ids_included_exclusively=[9606], taxonomy_ids_to_exclude=[9606])
     run_quietly(only)
     assert set(taxon[read_hits(only.run_folder, "Sim", 0)["row"]]) == {9606}
+    with pytest.raises(InputError, match="taxonomy_dump"):
+        run_quietly(lookup_config(prefix="below", taxonomy_ids_to_exclude=[4751], get_descendants=True))
     nobody = lookup_config(prefix="nobody", taxonomy_ids_included_exclusively=[1])
     with pytest.raises(InputError, match="passes the taxonomy filter"):
         run_quietly(nobody)
@@ -350,3 +352,44 @@ def test_run__resolved_configuration_is_plain_yaml(lookup_config, run_quietly):
     config = lookup_config()
     run_quietly(config)
     assert yaml.safe_load((config.run_folder / "config.yaml").read_text())["limit_per_entry"] == 3
+
+
+@pytest.mark.parametrize("mode", ["clusters", "identity"])
+def test_run__no_query_is_answered_by_its_own_copy(simulated, lookup_config, run_quietly, tmp_path, mode):
+    space = Space("Sim", 0, 32, "clean", "sim", "r1")
+    simulate_reference(tmp_path / "copies", 25, (space,), seed=7)  # the proteins and vectors of the queries
+    settings = {"reference": str(tmp_path / "copies"), "embedding__models__Sim__layer_index": [0]}
+    run_quietly(lookup_config(prefix="all", **settings))
+    assert (read_hits(tmp_path / "experiments" / "all", "Sim", 0).query("rank == 1")["distance"] == 0).all()
+    filtered = lookup_config(
+        prefix="filtered", redundancy_filter=0.9, alignment_coverage=0.8, redundancy_mode=mode, **settings
+    )
+    run_quietly(filtered)
+    hits = read_hits(filtered.run_folder, "Sim", 0)
+    assert len(hits) == 25 * 3
+    assert (hits["query"] != hits["row"]).all()
+    cache = list((tmp_path / "cache" / "redundancy").iterdir())
+    assert len(cache) == 1
+    run_quietly(filtered)
+    pd.testing.assert_frame_equal(read_hits(filtered.run_folder, "Sim", 0), hits)
+
+
+def test_run__redundancy_needs_sequences(lookup_config, run_quietly, tmp_path):
+    space = Space("Sim", 0, 32, "clean", "sim", "r1")
+    with StoreWriter(tmp_path / "bare.zarr", ids=["A"], sequences=[""], spaces=[space]) as writer:
+        writer.write(space, 0, np.ones((1, 32), "f4"))
+    config = lookup_config(
+        input=str(tmp_path / "bare.zarr"), redundancy_filter=0.9, embedding__models__Sim__layer_index=[0]
+    )
+    with pytest.raises(InputError, match="'A' has a vector but no sequence"):
+        run_quietly(config)
+
+
+def test_run__descendants_by_the_lineages_of_the_reference(sample_config, run_quietly, sample):
+    """The bundled reference keeps its taxa's lineages: no dump is needed to leave out the fungi."""
+    config = sample_config(taxonomy_ids_to_exclude=["Fungi", 9606], get_descendants=True)
+    run_quietly(config)
+    taxa = open_reference(sample / "reference").proteins.set_index("row")["taxon"]
+    found = set(taxa[read_hits(config.run_folder, "Tiny-ESM2", 0)["row"]])
+    assert found
+    assert not found & {559292, 9606}
