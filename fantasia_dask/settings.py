@@ -413,8 +413,8 @@ class Config(_Settings):
     redundancy_mode: Literal["clusters", "identity"] = Field(
         default="clusters",
         description="How redundancy_filter is applied. clusters, as in FANTASIA: a donor in the query's MMseqs2 "
-        "cluster does not answer, and some near copies in other clusters do; identity: no donor at or above the identity "
-        "answers, each being aligned with its query. Take identity for a test that must not leak.",
+        "cluster does not answer, and some near copies in other clusters do; identity: no donor at or above the "
+        "identity answers, each being aligned with its query. Take identity for a test that must not leak.",
     )
     alignment_coverage: Fraction = Field(
         default=0.0,
