@@ -35,6 +35,12 @@ REPORTED_PACKAGES = (
     "torch", "transformers", "zarr",
 )  # fmt: skip
 
+RESULTS = (
+    "hits", "annotations", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
+    "query_index_mapping.csv", "status.tsv", "manifest.json",
+)  # fmt: skip
+"""What a run makes of its embeddings, and makes anew each time."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -93,6 +99,11 @@ class RunFolder:
     def annotation_part(self, model: str, layer: int, part: int) -> Path:
         """The terms of one block of queries in one embedding space."""
         return self.annotations / f"model={model}" / f"layer={layer}" / f"part-{part:05d}.parquet"
+
+    def clear_results(self) -> None:
+        """Remove what an earlier run of this name found, so that nothing of it is taken for the new one's."""
+        for name in RESULTS:
+            remove(self.path / name)
 
     @property
     def log(self) -> Path:

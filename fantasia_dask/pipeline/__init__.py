@@ -91,6 +91,7 @@ def _run(
             status = status_of_given(job, store)
         files: list[Path] = []
         if job.reference is not None:
+            folder.clear_results()
             write_queries(folder, store)
             write_donors(job, folder)
             with clock.stage("lookup"):

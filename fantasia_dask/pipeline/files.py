@@ -62,7 +62,7 @@ def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]
     import pandas as pd
 
     from ..report.rows import read_blocks
-    from ..report.tables import summarise, write_summary
+    from ..report.tables import input_columns, summarise, write_summary
     from ..schema import RAW_ANNOTATIONS
 
     settings, config = job.config.postprocess.summary, job.config
@@ -80,7 +80,8 @@ def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]
         spaces=spaces,
         accessions=accessions.tolist(),
     )
-    blocks = list(read_blocks(folder.annotations)) if spaces else []
-    if not blocks:
-        blocks = [pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in RAW_ANNOTATIONS})]
+    columns = input_columns(settings.metrics)
+    nothing = pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in RAW_ANNOTATIONS if c.name in columns})
+    # A header at least, also where the reference has none of the spaces asked for.
+    blocks = read_blocks(folder.annotations, columns) if spaces else [nothing]
     write_summary((summary(block) for block in blocks), folder.path / "summary.csv", folder.path / "summary.tsv")

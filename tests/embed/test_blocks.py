@@ -306,7 +306,7 @@ def _one_thread():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"profile": "cleann"}, "Did you mean clean"),
+        ({"profile": "cleanest"}, "Did you mean clean"),
         ({"device": "gpu"}, "unknown device"),
         ({"packet_size": 0}, "packet_size is 0"),
         ({"max_residues": -1}, "max_residues is -1"),

@@ -78,6 +78,16 @@ def test_run__twice_changes_nothing(sample_config, run_quietly):
     assert contents(config.run_folder) == before
 
 
+def test_run__another_configuration_leaves_nothing_of_the_first(lookup_config, run_quietly):
+    run_quietly(lookup_config(raw_csv=True))
+    config = lookup_config(embedding__models__Sim__layer_index=[1], topgo=False)
+    run_quietly(config)
+    assert not (config.run_folder / "raw_results").exists()
+    assert not (config.run_folder / "topgo").exists()
+    assert [path.name for path in (config.run_folder / "hits" / "model=Sim").iterdir()] == ["layer=1.parquet"]
+    assert "Sim_L0" not in (config.run_folder / "summary.csv").read_text()
+
+
 def test_run__hdf5_gives_the_same(sample_config, run_quietly):
     ours, theirs = sample_config(prefix="zarr"), sample_config(prefix="hdf5", embedding__format="hdf5")
     run_quietly(ours)
