@@ -1,9 +1,9 @@
 """Vectors on their way to the store: one committed file per packet, named by its content.
 
 A part is a Parquet file with a column ``digest`` (SHA-256 of the sequence, 32 bytes) and a column ``layer_<k>`` (d
-little-endian float32) for every layer, with a checksum on every page. It is written aside, synced and renamed: what
-bears its name is whole. Parts of one folder come from one model, revision, profile and precision, so that several
-runs may share a folder.
+little-endian float32) for every layer, with a checksum on every page and one per layer in the metadata. It is written
+aside, synced and renamed: what bears its name is whole. Parts of one folder come from one model, revision, profile and
+precision, so that several runs may share a folder.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ def write_part(
     import pyarrow.parquet as pq
 
     columns = {"digest": pa.array([bytes.fromhex(digest) for digest in digests], pa.binary(32))}
+    checksums = {}
     for i, layer in enumerate(layers):
         columns[f"layer_{layer}"] = _as_binary(vectors[:, i])
+        checksums[f"layer_{layer}"] = _checksum(layer, digests, vectors[:, i])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256("\n".join([*digests, *map(str, layers)]).encode()).hexdigest()[:32]
@@ -62,7 +64,7 @@ def write_part(
     aside = folder / f"{name}.{uuid4().hex}.partial"
     with aside.open("wb") as stream:
         pq.write_table(
-            pa.table(columns),
+            pa.table(columns).replace_schema_metadata(checksums),
             stream,
             compression="none",
             use_dictionary=False,
@@ -73,6 +75,13 @@ def write_part(
         os.fsync(stream.fileno())
     aside.rename(final)
     return final
+
+
+def _checksum(layer: int, digests: Sequence[str], vectors: np.ndarray) -> str:
+    """Return the SHA-256 of one layer; Parquet's own checksums leave out the headers that say which column is which."""
+    sha256 = hashlib.sha256("\n".join([str(layer), *digests]).encode())
+    sha256.update(np.ascontiguousarray(vectors, "<f4").data)
+    return sha256.hexdigest()
 
 
 def _as_binary(vectors: np.ndarray) -> pa.Array:
@@ -98,6 +107,12 @@ class Part:
         import pyarrow.parquet as pq
 
         return {int(n.removeprefix("layer_")) for n in pq.read_schema(self.path).names if n.startswith("layer_")}
+
+    def checksum(self, layer: int) -> str:
+        """Return the SHA-256 that was noted when the layer was written."""
+        import pyarrow.parquet as pq
+
+        return (pq.read_schema(self.path).metadata or {})[f"layer_{layer}".encode()].decode("ascii")
 
     def vectors(self, layer: int) -> np.ndarray:
         """Return the vectors of one layer, shape (m, d), float32; the checksums are verified."""
@@ -151,14 +166,18 @@ def _readable(part: Part, wanted: Collection[str], layers: Sequence[int]) -> Ite
     import pyarrow as pa
 
     try:
-        rows = {digest: row for row, digest in enumerate(part.digests()) if digest in wanted}
+        digests = part.digests()
+        rows = {digest: row for row, digest in enumerate(digests) if digest in wanted}
         held = [layer for layer in layers if rows and layer in part.layers()]
         for layer in held:
-            if not np.isfinite(part.vectors(layer)).all():
+            vectors = part.vectors(layer)
+            if part.checksum(layer) != _checksum(layer, digests, vectors):
+                raise ValueError(f"layer {layer} is not as it was written")
+            if not np.isfinite(vectors).all():
                 raise ValueError("values that are not finite")
     except FileNotFoundError:
         return []  # another run that shares the folder took it away
-    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+    except (OSError, pa.ArrowException, ValueError, KeyError, AttributeError, TypeError) as error:
         reason = str(error).splitlines()[0]
         warnings.warn(
             f"{part.path} is damaged ({reason}): its vectors are computed again.", FantasiaWarning, stacklevel=2

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Packet", "PacketResult", "cut_batches", "descend", "embed_packet", "embed_sequences", "release_model"]
 
-# Tokens of one forward pass: beyond this a larger batch only costs memory.
-BATCH_RESIDUES = {"cpu": 8_192, "cuda": 65_536}
+# Residues of one forward pass, padding included: beyond this a larger batch costs memory, and on a CPU time as well
+# (`benchmarks/embed.py`): a few hundred residues fill the cores, and a protein without pads needs no mask.
+BATCH_RESIDUES = {"cpu": 1_024, "cuda": 65_536}
 
 # A GPU or a set of cores serves one packet at a time, whatever the number of threads of the Dask worker.
 _one_at_a_time = threading.RLock()

@@ -210,4 +210,5 @@ def test_vectors__esmc_layer_0_is_the_input_of_the_final_norm(folders, proteins,
 @pytest.mark.parametrize("key", KEYS)
 def test_vectors__unknown_letter_is_read_as_x(key, folders, tmp_path):
     _, vectors = embed(folders, key, ["MJJK", "MXXK"], "pis-3.1", (0,), tmp_path / "s.zarr")
-    np.testing.assert_array_equal(vectors[0][0], vectors[0][1])
+    # The same tokens in another row of the batch: equal but for the last digit of a product.
+    np.testing.assert_allclose(vectors[0][0], vectors[0][1], rtol=1e-5, atol=1e-6)
