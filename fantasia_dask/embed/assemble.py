@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import STATUS, Space, names
-from fantasia_dask.store import CHUNK_ROWS, EmbeddingStore, StoreWriter, open_store, sequence_digest
+from ..errors import InputError
+from ..schema import STATUS, Space, names
+from ..store import CHUNK_ROWS, EmbeddingStore, StoreWriter, open_store, sequence_digest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,9 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fantasia_dask.errors import InputError, did_you_mean
-from fantasia_dask.store import STORED_DTYPES, remove
-
+from ..errors import InputError, did_you_mean
+from ..store import STORED_DTYPES, remove
 from .assemble import Inputs, is_complete, open_previous, status_table, write_store
 from .checkpoints import fetch_checkpoint
 from .models import PROFILES, EmbeddingRequest, ModelSpec, check_layers

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from fantasia_dask.errors import FantasiaWarning
+from ..errors import FantasiaWarning
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fantasia_dask.errors import InputError
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from .models import ModelSpec

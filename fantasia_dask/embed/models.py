@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fantasia_dask.errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean
 
 __all__ = ["FAMILIES", "PROFILES", "EmbeddingRequest", "ModelSpec", "check_layers", "model_keys", "model_spec"]
 

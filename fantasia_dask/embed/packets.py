@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import Space
-from fantasia_dask.store import CHUNK_ROWS, EmbeddingStore
-
+from ..errors import InputError
+from ..schema import Space
+from ..store import CHUNK_ROWS, EmbeddingStore
 from .assemble import Inputs, Layer, stored_before
 from .cache import Part, clear_abandoned, find_parts
 from .checkpoints import fetch_checkpoint

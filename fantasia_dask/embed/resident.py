@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-
+from ..errors import InputError
 from . import esm2, esmc, t5
 from .checkpoints import checkpoint_folder
 from .models import ModelSpec

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fantasia_dask.errors import InputError, did_you_mean
-from fantasia_dask.store import sequence_digest
-
+from ..errors import InputError, did_you_mean
+from ..store import sequence_digest
 from .worker import Packet, PacketResult, embed_packet, release_model
 
 __all__ = ["Progress", "resolve_device", "run_packets"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
+from ..errors import InputError
 
 __all__ = ["RESIDUES", "Encoder", "read_encoder"]
 

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
-
+from ..errors import InputError
 from .checkpoints import checkpoint_folder, fetch_checkpoint, is_cached
 from .models import ModelSpec, model_keys, model_spec
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fantasia_dask.store import sequence_digest
-
+from ..store import sequence_digest
 from . import resident
 from .cache import write_part
 from .memory import check_memory

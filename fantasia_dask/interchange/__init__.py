@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import Space
-from fantasia_dask.store import CHUNK_ROWS, EmbeddingStore, StoreWriter, is_store, open_store
-
+from ..errors import InputError
+from ..schema import Space
+from ..store import CHUNK_ROWS, EmbeddingStore, StoreWriter, is_store, open_store
 from .export import export_fantasia_hdf5
 from .hdf5 import TYPE_IDS, fantasia_table, is_fantasia, per_protein_table
 from .npz import npz_table

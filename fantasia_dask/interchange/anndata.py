@@ -6,9 +6,9 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import Space
-from fantasia_dask.store import EmbeddingStore, remove
+from ..errors import InputError
+from ..schema import Space
+from ..store import EmbeddingStore, remove
 
 __all__ = ["export_anndata"]
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.store import EmbeddingStore, remove
-
+from ..errors import InputError
+from ..store import EmbeddingStore, remove
 from .hdf5 import PREFIX, TYPE_IDS
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import Space
-
+from ..errors import InputError
+from ..schema import Space
 from .table import Blocks, VectorTable, check_dimension, check_ids, check_model, stored_dtype
 
 if TYPE_CHECKING:

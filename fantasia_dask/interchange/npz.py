@@ -15,9 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from fantasia_dask.errors import InputError, did_you_mean
-from fantasia_dask.schema import Space
-
+from ..errors import InputError, did_you_mean
+from ..schema import Space
 from .table import MAX_DIMENSION, Blocks, VectorTable, check_ids, check_model, stored_dtype
 
 __all__ = ["npz_table"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.run_folder import RunFolder
-from fantasia_dask.store import EmbeddingStore, is_store, open_store
-
+from ..errors import InputError
+from ..run_folder import RunFolder
+from ..store import EmbeddingStore, is_store, open_store
 from .anndata import export_anndata
 from .export import export_fantasia_hdf5
 

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import Space
+from ..errors import InputError
+from ..schema import Space
 
 __all__ = ["MAX_DIMENSION", "Blocks", "VectorTable", "check_dimension", "check_ids", "check_model", "stored_dtype"]
 

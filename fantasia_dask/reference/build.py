@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fantasia_dask.errors import InputError, did_you_mean
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, Column, names
-from fantasia_dask.sequences import Protein
-
+from ..errors import InputError, did_you_mean
+from ..schema import ANNOTATIONS, PROTEINS, Column, names
+from ..sequences import Protein
 from .lineages import taxonomy_table
 from .ncbi import dump_files
 from .obo import Ontology, read_obo

@@ -23,12 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fantasia_dask._version import __version__
-from fantasia_dask.errors import InputError
-from fantasia_dask.interchange import import_vectors
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TAXONOMY, TERMS, Column, Space
-from fantasia_dask.store import EmbeddingStore, open_store, remove
-
+from .._version import __version__
+from ..errors import InputError
+from ..interchange import import_vectors
+from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, TAXONOMY, TERMS, Column, Space
+from ..store import EmbeddingStore, open_store, remove
 from .build import ReferenceTables, typed
 from .checksums import CHECKSUMS, file_digest, verify_checksums, write_checksums
 from .lineages import Taxonomy

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
+from ..errors import InputError
 
 __all__ = ["CHECKSUMS", "file_digest", "verify_checksums", "write_checksums"]
 

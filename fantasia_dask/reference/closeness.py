@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
+from ..errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import TAXONOMY, names
-
+from ..errors import InputError
+from ..schema import TAXONOMY, names
 from .ncbi import lineages_from_dump, merged_taxa, open_dump
 
 if TYPE_CHECKING:

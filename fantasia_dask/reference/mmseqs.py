@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from fantasia_dask.cluster import usable_cores
-from fantasia_dask.errors import InputError
+from ..cluster import usable_cores
+from ..errors import InputError
 
 __all__ = ["Mmseqs", "find_mmseqs", "mmseqs", "mmseqs_version"]
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from fantasia_dask.errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean
 
 __all__ = ["Taxa", "dump_files", "is_number", "lineages_from_dump", "merged_taxa", "open_dump", "resolve_taxa"]
 

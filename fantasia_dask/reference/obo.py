@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import RELATIONS, TERMS, names
-from fantasia_dask.sequences import open_text
+from ..errors import InputError
+from ..schema import RELATIONS, TERMS, names
+from ..sequences import open_text
 
 if TYPE_CHECKING:
     import networkx

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-
+from ..errors import InputError
 from .mmseqs import find_mmseqs, mmseqs, mmseqs_version
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from fantasia_dask.errors import InputError, did_you_mean
-from fantasia_dask.sequences import Protein, open_text, read_fasta
+from ..errors import InputError, did_you_mean
+from ..sequences import Protein, open_text, read_fasta
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from fantasia_dask.errors import FantasiaWarning, InputError, did_you_mean
-
+from ..errors import FantasiaWarning, InputError, did_you_mean
 from .lineages import Taxonomy
 from .ncbi import Taxa, is_number, lineages_from_dump, merged_taxa, resolve_taxa
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import Space
-from fantasia_dask.sequences import Protein
-from fantasia_dask.store import EmbeddingStore, StoreWriter, open_store, sequence_digest
-
+from ..errors import InputError
+from ..schema import Space
+from ..sequences import Protein
+from ..store import EmbeddingStore, StoreWriter, open_store, sequence_digest
 from .build import ReferenceTables
 from .sources import bare_accession
 

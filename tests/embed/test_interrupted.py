@@ -15,7 +15,7 @@ from fantasia_dask.store import open_store
 # A process that has imported everything and forks for every start, so that the time goes into the work that is killed.
 # The parent itself computes nothing: it has no thread that a fork could lose.
 SCRIPT = """
-import json, os, random, signal, sys, time
+import json, os, random, signal, sys, time, traceback
 from pathlib import Path
 import torch, pyarrow.parquet, zarr, pandas, distributed, psutil
 from transformers import EsmModel, EsmTokenizer
@@ -38,7 +38,10 @@ def start(out):
             [EmbeddingRequest(model_spec("ESM", folder), (0, 1), 8)], out, profile="pis-3.1", device="cpu",
             packet_size=32, max_residues=int(residues))
         code = 0
+    except BaseException:
+        traceback.print_exc()  # os._exit would say nothing of it
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 def ended(pid, seconds):
@@ -72,7 +75,9 @@ while True:
     code = ended(pid, rng.uniform(earliest, latest) if kills < int(times) else 3600)
     if code is None:
         os.kill(pid, signal.SIGKILL)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        # It may have come to its end in the moment before the kill.
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == -signal.SIGKILL:
         kills += 1
         stages.append(stage(out))
     else:

@@ -18,10 +18,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.interchange import recognise
-from fantasia_dask.progress import Progress
-
+from ...errors import InputError
+from ...interchange import recognise
+from ...progress import Progress
 from ..bundle import write_reference
 from .archive import is_dump
 from .fantasia_dump import import_dump

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from fantasia_dask.errors import InputError
+from ...errors import InputError
 
 __all__ = ["READERS", "Archive", "CopyText", "CustomArchive", "PgRestore", "TarArchive", "is_dump", "open_archive"]
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
-
+from ...errors import InputError
 from .archive import Archive, CopyText
 
 __all__ = ["copy_rows", "places", "whole_lines"]

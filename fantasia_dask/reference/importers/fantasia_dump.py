@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.interchange.table import MAX_DIMENSION, check_model
-from fantasia_dask.progress import Progress
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, Space, names
-
+from ...errors import InputError
+from ...interchange.table import MAX_DIMENSION, check_model
+from ...progress import Progress
+from ...schema import ANNOTATIONS, PROTEINS, Space, names
 from ..build import ReferenceTables
 from .archive import Archive, open_archive
 from .copy_text import copy_rows, places, whole_lines

@@ -15,13 +15,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.interchange import TYPE_IDS
-from fantasia_dask.interchange.npz import npz_table
-from fantasia_dask.interchange.table import VectorTable
-from fantasia_dask.progress import Progress
-from fantasia_dask.schema import ANNOTATIONS, names
-
+from ...errors import InputError
+from ...interchange import TYPE_IDS
+from ...interchange.npz import npz_table
+from ...interchange.table import VectorTable
+from ...progress import Progress
+from ...schema import ANNOTATIONS, names
 from ..build import ReferenceTables
 from .tables import letter_of, reference_tables
 from .vector_files import known_proteins, number_proteins, place_vectors

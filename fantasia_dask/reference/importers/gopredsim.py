@@ -7,13 +7,12 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.interchange import recognise
-from fantasia_dask.interchange.hdf5 import per_protein_table
-from fantasia_dask.progress import Progress
-from fantasia_dask.schema import ANNOTATIONS, names
-from fantasia_dask.sequences import open_text
-
+from ...errors import InputError
+from ...interchange import recognise
+from ...interchange.hdf5 import per_protein_table
+from ...progress import Progress
+from ...schema import ANNOTATIONS, names
+from ...sequences import open_text
 from ..build import ReferenceTables
 from ..sources import GO_ID
 from .tables import reference_tables

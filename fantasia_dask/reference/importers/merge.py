@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.progress import Progress
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space, names
-
+from ...errors import InputError
+from ...progress import Progress
+from ...schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space, names
 from ..build import ReferenceTables, current_annotations, typed
 from ..bundle import MANIFEST, Reference, open_reference, write_reference
 from ..obo import read_obo

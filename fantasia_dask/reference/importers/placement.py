@@ -10,8 +10,8 @@ from typing import IO
 
 import numpy as np
 
-from fantasia_dask.schema import Space
-from fantasia_dask.store import CHUNK_ROWS, EmbeddingStore, StoreWriter, open_store
+from ...schema import Space
+from ...store import CHUNK_ROWS, EmbeddingStore, StoreWriter, open_store
 
 __all__ = ["ScatteredVectors"]
 

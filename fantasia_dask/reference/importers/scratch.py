@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.store import remove
-
+from ...errors import InputError
+from ...store import remove
 from ..bundle import check_free
 
 __all__ = ["scratch_beside"]

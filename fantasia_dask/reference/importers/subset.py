@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fantasia_dask.errors import FantasiaWarning, InputError
-from fantasia_dask.progress import Progress
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS
-from fantasia_dask.sequences import open_text
-
+from ...errors import FantasiaWarning, InputError
+from ...progress import Progress
+from ...schema import ANNOTATIONS, PROTEINS
+from ...sequences import open_text
 from ..build import ReferenceTables, check_evidence, typed
 from ..bundle import MANIFEST, Reference, open_reference, write_reference
 from ..taxonomy import Taxa, protein_mask

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, names
-from fantasia_dask.sequences import MARKS
-
+from ...errors import InputError
+from ...schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, names
+from ...sequences import MARKS
 from ..build import ReferenceTables, check_evidence, current_annotations, typed
 from ..obo import read_obo
 from ..sources import ASPECTS

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fantasia_dask.errors import InputError
-from fantasia_dask.interchange.table import VectorTable
-from fantasia_dask.progress import Progress
-from fantasia_dask.schema import PROTEINS, names
-from fantasia_dask.store import CHUNK_ROWS
-
+from ...errors import InputError
+from ...interchange.table import VectorTable
+from ...progress import Progress
+from ...schema import PROTEINS, names
+from ...store import CHUNK_ROWS
 from ..build import ReferenceTables
 from ..sources import ReferenceProtein, read_proteins
 from .placement import ScatteredVectors
