@@ -8,7 +8,8 @@ vectors of length d, summed in any order, with or without fused multiply-add, is
 Cosine: both vectors are divided by their norms in float64 and rounded once, which moves each by at most u of its
 length, so a score is off by at most gamma_d + 2u + O(u^2). Euclidean: donors are ordered by x.y - |y|^2 / 2; the
 second term is rounded once and the subtraction once more, so with the largest norm Y of the tile's donors the
-score is off by at most gamma_d |x| Y + u (|x| Y + Y^2). `product_error` bounds both with room to spare, and adds
+score is off by at most gamma_d |x| Y + u (|x| Y + Y^2), and by d 2^-52 (|x| + Y)^2 from the float64 distance.
+`product_error` bounds both with room to spare, and adds
 what underflow may cost.
 
 Each query keeps the k best *lower* bounds (score minus error) of its donors; a donor whose *upper* bound does not
@@ -88,7 +89,10 @@ def product_error(d: int, metric: str, x: Any = 1.0, y: float = 1.0) -> Any:
     underflow = d * 2.0**-125  # a product that underflows, or is flushed to zero, loses less than 2**-126
     if metric == "cosine":
         return relative + underflow
-    return relative * (x * y + y * y) + underflow
+    # The float64 distance, which has the last word, is itself rounded, in proportion to (x + y)^2: beside a huge query
+    # all donors tie, and the first rows must be nominated.
+    last_word = (d + 8) * 2.0**-52 * (x + y) ** 2
+    return relative * (x * y + y * y) + last_word + underflow
 
 
 _threads = threading.Lock()
@@ -140,7 +144,8 @@ def _inverse(norms: np.ndarray) -> np.ndarray:
 
 def _floor32(values: np.ndarray) -> np.ndarray:
     """Round to float32, never upwards."""
-    return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
+    with np.errstate(over="ignore"):  # below float32 there is minus infinity, which bounds nothing
+        return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
 
 
 def tile_hits(

@@ -104,3 +104,21 @@ def test_non_finite_vector_error__travels_between_processes():
     error = pickle.loads(pickle.dumps(NonFiniteVectorError("query", 3)))
     assert (error.side, error.row) == ("query", 3)
     assert "row 3 of the query vectors" in str(error)
+
+
+def test_tile_hits__beside_a_huge_query_all_donors_tie():
+    """Distances that float64 cannot tell apart go by row, however the table is cut (found by hypothesis)."""
+    rng = np.random.default_rng(6741)
+    queries = np.concatenate([rng.standard_normal((1, 38)) * 1e18, rng.standard_normal((3, 38))]).astype("f4")
+    donors = rng.standard_normal((10, 38)).astype("f4")
+    distances = np.sqrt(((queries[0].astype("f8") - donors.astype("f8")) ** 2).sum(axis=1))
+    whole = tile_hits(queries, donors, np.arange(10), k=2, metric="euclidean")
+    assert whole["row"][0].tolist() == np.argsort(distances, kind="stable")[:2].tolist()
+    alone = tile_hits(queries[:1], donors, np.arange(10), k=2, metric="euclidean")
+    assert alone.tobytes() == whole[:1].tobytes()
+
+
+def test_tile_hits__a_threshold_beside_denormal_vectors():
+    tiny = np.full((1, 1), 1e-44, "f4")
+    hits = tile_hits(tiny, np.zeros((1, 1), "f4"), np.arange(1), k=1, metric="euclidean", threshold=0.8)
+    assert hits["row"].tolist() == [[0]]
