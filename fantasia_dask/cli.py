@@ -16,6 +16,8 @@ import rich_click as click
 
 from ._version import __version__
 from .errors import FantasiaWarning, InputError
+from .journal import without_secrets
+from .stopping import Stop, stoppable
 
 if TYPE_CHECKING:
     from .reference.bundle import Reference
@@ -24,30 +26,35 @@ __all__ = ["main"]
 
 DEFAULT_CONFIG = Path("config", "experiment.yaml")
 REPORT_TO = "https://github.com/fantasia-dask/fantasia-dask/issues"
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code: 0 well, 1 a bug, 2 a user's mistake, 130 interrupted."""
+    """Run the command line and exit with its code: 0 well, 1 a bug, 2 a user's mistake, 130 or 143 stopped."""
+    with stoppable() as stop:
+        code = _code_of(arguments, stop)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _code_of(arguments: Sequence[str] | None, stop: Stop) -> Any:
+    """Run a command, and say how it ended."""
     try:
         with warnings.catch_warnings():
             _show_warnings_as_lines()
-            code = cli.main(args=arguments, prog_name="fantasia-dask", standalone_mode=False)
+            return cli.main(args=arguments, prog_name="fantasia-dask", standalone_mode=False)
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        code = 2
+        click.echo(f"error: {without_secrets(str(error))}", err=True)
+        return 2
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted: the same command takes the run up again.", err=True)
-        code = INTERRUPTED
+        return stop.code
     except Exception as error:
         error.add_note(
             f"This is a bug in fantasia-dask {__version__}. Please report it with the lines above: {REPORT_TO}"
         )
         raise
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _show_warnings_as_lines() -> None:
@@ -93,7 +100,8 @@ def cli() -> None:
 @click.option("--only-embedding", is_flag=True, default=None, help="Stop after the embedding.")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at this address.")
 @click.option("--scheduler-file", metavar="FILE", help="Use the Dask cluster whose scheduler wrote this file.")
-def run_command(config: str | None, settings: tuple[str, ...], **flags: Any) -> None:
+@click.option("--fresh", is_flag=True, help="Begin anew, whatever an earlier run of this name has left.")
+def run_command(config: str | None, settings: tuple[str, ...], fresh: bool, **flags: Any) -> None:
     """Annotate the proteins that CONFIG names (a YAML file; config/experiment.yaml where there is one).
 
     Paths in CONFIG are seen from its folder, paths on the command line from the current one. A run that was stopped
@@ -106,7 +114,7 @@ def run_command(config: str | None, settings: tuple[str, ...], **flags: Any) -> 
     loaded = load_config(path, overrides, note=lambda line: click.echo(f"note: {line}", err=True))
     from .pipeline import run
 
-    click.echo(run(loaded).text())
+    click.echo(run(loaded, fresh=fresh).text())
 
 
 def _config_path(given: str | None) -> Path:
@@ -128,6 +136,33 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
         # one way to reach a cluster on the command line replaces the other way, and the kind, of the file
         given = {"cluster.kind": "auto", "cluster.address": None, "cluster.scheduler_file": None, **given}
     return given
+
+
+@cli.command("doctor")
+@click.argument("config", required=False)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
+def doctor_command(config: str | None, settings: tuple[str, ...]) -> int:
+    """Look at this machine, and at what CONFIG needs of it: each finding with its remedy; exit code 1 if one is bad."""
+    from .pipeline.doctor import examine
+
+    loaded = None
+    if config is not None:
+        from .config import load_config, parse_overrides
+
+        loaded = load_config(config, parse_overrides(settings), note=_note)
+    healthy = True
+    for finding in examine(loaded):
+        click.echo(finding.text())
+        healthy = healthy and not finding.remedy
+    return 0 if healthy else 1
+
+
+@cli.command("selftest")
+def selftest_command() -> None:
+    """Annotate the bundled sample in a temporary folder, and compare what comes out with stored answers."""
+    from .pipeline.selftest import check_sample
+
+    click.echo(check_sample())
 
 
 @cli.command("initialize")

@@ -12,16 +12,19 @@ import json
 import os
 import pkgutil
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .errors import InputError, did_you_mean
+from .stopping import last_act
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -141,7 +144,10 @@ def _resolved_kind(kind: str, address: str | None, scheduler_file: str | os.Path
 @contextmanager
 def _scratch() -> Iterator[str]:
     """A folder for what workers spill: never the current folder, never home, and gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="fantasia-dask-", ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="fantasia-dask-", ignore_cleanup_errors=True) as folder,
+        last_act(partial(shutil.rmtree, folder, ignore_errors=True)),
+    ):
         yield folder
 
 

@@ -41,6 +41,10 @@ RESULTS = (
 )  # fmt: skip
 """What a run makes of its embeddings, and makes anew each time."""
 
+STORES = ("embeddings.zarr", "embeddings.h5")
+MADE_ONCE = ("config.yaml", "queries.parquet")
+"""What a run makes before anything else."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -105,10 +109,26 @@ class RunFolder:
         for name in RESULTS:
             remove(self.path / name)
 
+    def clear(self) -> None:
+        """Remove everything that runs of this name have made, but for the journal; files of others stay."""
+        self.clear_results()
+        for name in (*MADE_ONCE, *(f"{store}{rest}" for store in STORES for rest in ("", ".parts", ".partial"))):
+            remove(self.path / name)
+
     @property
     def log(self) -> Path:
         """What happened, line by line."""
         return self.path / "run.log"
+
+    @property
+    def events(self) -> Path:
+        """The same for programs: one JSON object per line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Who works here; there only while a run does."""
+        return self.path / "run.lock"
 
 
 def write_aside(path: Path, content: str) -> None:

@@ -273,6 +273,11 @@ class ClusterSettings(_Settings):
         default=None, description="Certificates of a cluster that speaks TLS; null: none."
     )
 
+    @property
+    def shows_dashboard(self) -> bool:
+        """Whether there is a dashboard to look at: one asked for here, or that of a cluster that runs already."""
+        return self.dashboard or self.kind in ("address", "scheduler_file")
+
     @model_validator(mode="before")
     @classmethod
     def _infer_kind(cls, values: Any) -> Any:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._version import __version__
 from ..config import Config, dump_config, load_config
+from ..lock import only_run
 from ..progress import Progress
 from ..run_folder import RunFolder, write_aside
 from ..schema import Space
 from .build import build_reference
+from .clock import Clock
 from .files import write_files
 from .job import Job, check
+from .mishaps import told_plainly
 from .neighbours import look_up, write_donors, write_queries
-from .outcome import Clock, RunSummary, outcome_of, summarise_run, write_manifest
+from .outcome import RunSummary, outcome_of, summarise_run, write_manifest
 from .separation import separate
 from .terms import annotate
 from .vectors import comparable_spaces, embed, given_vectors, planned_spaces, status_of_given
@@ -35,7 +39,11 @@ __all__ = ["RunSummary", "build_reference", "run"]
 
 
 def run(
-    config: Config | str | os.PathLike[str], *, client: Client | None = None, progress: Progress | None = None
+    config: Config | str | os.PathLike[str],
+    *,
+    client: Client | None = None,
+    progress: Progress | None = None,
+    fresh: bool = False,
 ) -> RunSummary:
     """Annotate the proteins that a configuration names.
 
@@ -47,6 +55,8 @@ def run(
         A running cluster to use; it is left open. By default, the cluster that the configuration describes.
     progress : Progress, optional
         Where to tell how far it has come; by default standard error.
+    fresh : bool
+        Whether to begin anew, whatever an earlier run of this name has left; by default it is taken up.
 
     Returns
     -------
@@ -55,18 +65,24 @@ def run(
     Raises
     ------
     InputError
-        If something that the user gave is wrong. What can be checked is checked before anything is written.
+        If something that the user gave is wrong, or another run works in the folder. What can be checked is checked
+        before anything is written.
     """
     if not isinstance(config, Config):
         config = load_config(config)
-    progress, clock = progress or Progress(), Clock()
-    with progress.logging():
+    progress = progress or Progress()
+    clock, folder = Clock(progress), RunFolder(config.run_folder)
+    with ExitStack() as around:
+        around.enter_context(progress.logging())
+        around.enter_context(told_plainly(folder.path))
         job = check(config)
-        folder = RunFolder(config.run_folder)
+        around.enter_context(only_run(folder.lock, progress.line))
+        if fresh:
+            folder.clear()
         store = given_vectors(job, folder) if job.requests is None else None
         spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
         write_aside(folder.config, dump_config(config))
-        progress.log_to(folder.log)
+        progress.log_to(folder.log, folder.events)
         return _run(job, folder, store, spaces, client, progress, clock)
 
 
@@ -82,8 +98,12 @@ def _run(
     """Go through the stages of a run that has been checked."""
     from ..cluster import connect
 
-    progress.note(f"fantasia-dask {__version__}, {job.config.input}")
+    progress.note(
+        f"fantasia-dask {__version__}, {job.config.input}", "run-begun", version=__version__, process=os.getpid()
+    )
     with connect(**job.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+        if client is None and job.config.cluster.shows_dashboard:
+            progress.line(f"dashboard: {cluster.dashboard_link}", "dashboard", address=cluster.dashboard_link)
         if store is None:
             with clock.stage("embed"):
                 store, status = embed(job, folder, cluster, progress)
@@ -107,5 +127,12 @@ def _run(
     files = [*files, folder.status, folder.manifest, folder.log]
     summary = summarise_run(job, folder, outcome, spaces, clock, files)
     write_manifest(job, folder, store, spaces, summary, clock)
-    progress.note(f"done: {summary.annotated} of {summary.proteins} proteins annotated")
+    progress.note(
+        f"done: {summary.annotated} of {summary.proteins} proteins annotated",
+        "run-done",
+        proteins=summary.proteins,
+        embedded=summary.embedded,
+        annotated=summary.annotated,
+        seconds=round(clock.seconds, 3),
+    )
     return summary

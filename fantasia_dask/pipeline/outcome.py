@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
-from ..run_folder import RunFolder, file_sha256, peak_memory_bytes, software_versions, write_json, write_table
+from ..run_folder import RunFolder, file_sha256, software_versions, write_json, write_table
 from ..schema import OUTCOME, Space, names
+from .clock import Clock
 from .job import Job
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..store import EmbeddingStore
 
-__all__ = ["Clock", "RunSummary", "outcome_of", "summarise_run", "write_manifest"]
+__all__ = ["RunSummary", "outcome_of", "summarise_run", "write_manifest"]
 
 
 SHOWN = 15
@@ -90,28 +88,6 @@ class RunSummary:
         lines.append(f"done in {self.seconds:.1f} s; results in {self.folder}")
         lines += [f"  {file.relative_to(self.folder)}" for file in self.files]
         return "\n".join(lines)
-
-
-@dataclass
-class Clock:
-    """Wall seconds and peak memory of each stage."""
-
-    begun: float = field(default_factory=time.monotonic)
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    stages: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time one stage."""
-        begun = time.monotonic()
-        yield
-        seconds = round(time.monotonic() - begun, 3)
-        self.stages[name] = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self.begun
 
 
 def outcome_of(job: Job, folder: RunFolder, status: pd.DataFrame, spaces: Sequence[Space]) -> pd.DataFrame:

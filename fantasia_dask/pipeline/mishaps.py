@@ -1,0 +1,89 @@
+"""What befalls a run from outside, in one sentence: a full disk, a cluster that is gone, a worker that dies.
+
+None of it is a bug, all of it can be put right, and the same command then takes the run up again.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import InputError
+
+__all__ = ["told_plainly"]
+
+GOES_ON = "Then give the same command again: it goes on where it stopped."
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: make room",
+    errno.EDQUOT: "the quota of the disk is used up: make room, or ask for more",
+    errno.EROFS: "the file system is read-only: set base_directory to one that can be written",
+    errno.EACCES: "permission is denied: set base_directory to a folder of your own",
+    errno.EPERM: "permission is denied: set base_directory to a folder of your own",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.EIO: "the disk fails: look at the system's log, or use another disk",
+    errno.EFBIG: "the file would be larger than is allowed: raise the limit (ulimit -f)",
+    errno.ESTALE: "the network file system has lost it: mount it again",
+}
+IN_TEXT = re.compile(r"\[?errno[ =]*(\d+)", re.IGNORECASE)
+"""HDF5 and Arrow say the number in the text alone."""
+
+
+@contextmanager
+def told_plainly(folder: Path) -> Iterator[None]:
+    """Turn a mishap within the ``with`` block into an `InputError`; bugs pass through as they are.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the run works; named where the error itself names no file.
+
+    Examples
+    --------
+    >>> with told_plainly(Path("experiments/ants")):
+    ...     raise OSError(errno.ENOSPC, "No space left on device", "hits.parquet")
+    Traceback (most recent call last):
+        ...
+    fantasia_dask.errors.InputError: hits.parquet cannot be written or read, as the disk is full: make room. Then ...
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        text = _of_the_disk(error, folder) or _of_the_cluster(error)
+        if text is None:
+            raise
+        raise InputError(f"{text}. {GOES_ON}") from error
+
+
+def _of_the_disk(error: Exception, folder: Path) -> str | None:
+    if not isinstance(error, OSError):
+        return None
+    stated = IN_TEXT.search(str(error))
+    number = error.errno or (int(stated[1]) if stated else 0)
+    remedy = REMEDIES.get(number)
+    return f"{error.filename or folder} cannot be written or read, as {remedy}" if remedy else None
+
+
+def _of_the_cluster(error: Exception) -> str | None:
+    """Recognise what Dask raises; without a cluster it was never imported, and nothing of it can have been raised."""
+    import sys
+
+    if "distributed" not in sys.modules:
+        return None
+    from concurrent.futures import CancelledError
+
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError
+
+    if isinstance(error, KilledWorker):
+        return (
+            "a task ended its worker every time that it was tried, most likely for want of memory: raise "
+            "cluster.memory_limit, or lower batch_size or the number of workers"
+        )
+    if isinstance(error, CommClosedError | CancelledError):
+        return "the cluster is gone, or let go of the work: start it again"
+    return None

@@ -1,0 +1,100 @@
+"""A clean stop: Ctrl-C and SIGTERM end a run within five seconds, and the same command takes it up again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+__all__ = ["Stop", "last_act", "stoppable"]
+
+GRACE_SECONDS = 3.0
+"""After so long what still computes is not waited for: all that counts is on disk, whole, or will be made again."""
+
+_last_acts: list[Callable[[], object]] = []
+
+
+@contextmanager
+def last_act(act: Callable[[], object]) -> Iterator[None]:
+    """Have something small done within the ``with`` block even if the process must end without leaving the block.
+
+    A thread that computes cannot be stopped, only left behind; the lock and the scratch folder must not be.
+    """
+    _last_acts.append(act)
+    try:
+        yield
+    finally:
+        _last_acts.remove(act)
+
+
+class Stop:
+    """Whether the process was asked to stop, and by what."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        self._timer = threading.Timer(GRACE_SECONDS, self._end)
+        self._timer.daemon = True
+
+    @property
+    def code(self) -> int:
+        """The exit code: 130 after Ctrl-C, 143 after SIGTERM, as shells and schedulers expect it."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    def ask(self, number: int, frame: FrameType | None = None) -> None:
+        """Stop in the main thread, as Ctrl-C does; asked a second time, or after three seconds, end at once."""
+        if self.signal:
+            self._end()
+        self.signal = number
+        self._timer.start()
+        raise KeyboardInterrupt
+
+    def over(self) -> None:
+        """Wait no longer for the end: it has come."""
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        """End the processes that were started here, do what must be done, and go without waiting for any thread."""
+        import psutil
+
+        with suppress(psutil.Error):
+            children = psutil.Process().children(recursive=True)
+            for child in children:
+                with suppress(psutil.Error):
+                    child.kill()
+            psutil.wait_procs(children, timeout=1)
+        for act in reversed(_last_acts):
+            with suppress(Exception):
+                act()
+        os.write(2, b"interrupted: the same command takes the run up again.\n")
+        os._exit(self.code)
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into one `KeyboardInterrupt` for the time of a ``with`` block.
+
+    Elsewhere than in the main thread, which alone may do so, signals stay as they are.
+
+    Examples
+    --------
+    >>> with stoppable() as stop:
+    ...     try:
+    ...         signal.raise_signal(signal.SIGTERM)
+    ...     except KeyboardInterrupt:
+    ...         print("exit code", stop.code)
+    exit code 143
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        stop.over()
+        for number, handler in before.items():
+            signal.signal(number, handler)
