@@ -94,6 +94,8 @@ def connect(
     ...     client.submit(sum, [1, 2]).result()
     3
     """
+    import dask
+
     if client is not None:
         _check_workers(client, "the given client", time.monotonic() + PATIENCE)
         yield client
@@ -105,8 +107,10 @@ def connect(
         else:
             folder = opened.enter_context(_scratch())
             start = _cuda_cluster if kind == "cuda" else _local_cluster
-            cluster = start(workers, threads_per_worker, memory_limit, folder, dashboard)
-            yield opened.enter_context(_client_of(opened.enter_context(cluster)))
+            # The scheduler, which takes no folder as an argument, would leave one of its own behind.
+            with dask.config.set({"temporary-directory": folder}):
+                cluster = opened.enter_context(start(workers, threads_per_worker, memory_limit, folder, dashboard))
+            yield opened.enter_context(_client_of(cluster))
 
 
 def usable_cores() -> int:

@@ -56,7 +56,7 @@ def only_run(lock: Path, tell: Callable[[str], object]) -> Iterator[None]:
     >>> lock.exists() or lock.parent.exists()
     False
     """
-    new = not lock.parent.exists()
+    new = [folder for folder in lock.parents if not folder.exists()]
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = _acquired(lock, tell)
@@ -75,9 +75,9 @@ def only_run(lock: Path, tell: Callable[[str], object]) -> Iterator[None]:
         heart.join()
         lock.unlink(missing_ok=True)
         os.close(file)
-        if new:
-            with suppress(OSError):  # there is something in it, as there should be
-                lock.parent.rmdir()
+        with suppress(OSError):  # there is something in it, as there should be
+            for folder in new:
+                folder.rmdir()
 
 
 def _acquired(lock: Path, tell: Callable[[str], object]) -> int:

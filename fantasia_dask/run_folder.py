@@ -130,8 +130,9 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove everything that runs of this name have made, but for the journal; files of others stay."""
-        self.clear_results()
-        for name in (*MADE_ONCE, *(f"{store}{rest}" for store in STORES for rest in ("", ".parts", ".partial"))):
+        self.clear_results(())
+        stores = [f"{store}{rest}" for store in STORES for rest in ("", ".parts", ".partial")]
+        for name in ("hits", "annotations", *MADE_ONCE, *stores):
             remove(self.path / name)
 
     @property

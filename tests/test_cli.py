@@ -24,7 +24,7 @@ def pipeline(monkeypatch):
     """A pipeline that does nothing but remember what it was asked."""
     asked = {}
 
-    def run_pipeline(config):
+    def run_pipeline(config, **more):
         asked["config"] = config
         return types.SimpleNamespace(text=lambda: "10 proteins annotated")
 
@@ -150,7 +150,7 @@ def test_unknown_flag__suggestion(capsys):
 
 
 def test_run__notes_and_warnings_are_lines_on_stderr(here, pipeline, capsys):
-    pipeline.module.run = lambda config: (
+    pipeline.module.run = lambda config, **more: (
         warnings.warn("a packet is small", FantasiaWarning, stacklevel=1)
         or (types.SimpleNamespace(text=lambda: "done"))
     )
@@ -162,7 +162,7 @@ def test_run__notes_and_warnings_are_lines_on_stderr(here, pipeline, capsys):
 
 
 def test_mistake_found_by_the_pipeline(here, pipeline, capsys):
-    def fail(config):
+    def fail(config, **more):
         raise InputError("ants.fasta holds no protein.")
 
     pipeline.module.run = fail
@@ -171,7 +171,7 @@ def test_mistake_found_by_the_pipeline(here, pipeline, capsys):
 
 
 def test_interrupted(here, pipeline, capsys):
-    def interrupt(config):
+    def interrupt(config, **more):
         raise KeyboardInterrupt
 
     pipeline.module.run = interrupt
@@ -180,7 +180,7 @@ def test_interrupted(here, pipeline, capsys):
 
 
 def test_bug__keeps_its_traceback_and_asks_for_a_report(here, pipeline):
-    def break_down(config):
+    def break_down(config, **more):
         raise RuntimeError("boom")
 
     pipeline.module.run = break_down

@@ -73,7 +73,7 @@ def look_up(
     lookup = _Lookup(job, store, space, separation, client)
     ledger = open_ledger(folder.hits(space.model, space.layer), lookup.made_from())
     if ledger.changed:
-        progress.note(f"lookup in {space} {ledger.news}")
+        progress.line(f"lookup in {space} {ledger.news}", "starts-anew", changed=ledger.changed)
     q, missing = len(store), ledger.missing(len(store))
     with progress.stage(f"lookup in {space}", q, "queries") as advance:
         advance(q - sum(min(PART_QUERIES, q - part * PART_QUERIES) for part in missing))

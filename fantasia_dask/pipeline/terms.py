@@ -60,7 +60,7 @@ def annotate(
     for space, found in hits.items():
         ledger = open_ledger(folder.annotations_of(space.model, space.layer), _made_from(job, store, found))
         if ledger.changed:
-            progress.note(f"annotation in {space} {ledger.news}")
+            progress.line(f"annotation in {space} {ledger.news}", "starts-anew", changed=ledger.changed)
         tasks += [
             _Transfer(
                 found.part(part),

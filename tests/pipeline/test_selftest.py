@@ -26,7 +26,8 @@ def test_selftest__this_installation(capsys, tmp_path, monkeypatch):
         "stored vectors: 216 hits and the terms of 36 proteins are as stored",
         "computed vectors: 72 hits and the terms of 12 proteins are as stored",
     ]
-    assert list(tmp_path.iterdir()) == [], "nothing is left"
+    left = [path.name for path in tmp_path.iterdir() if not path.name.startswith("torchinductor_")]
+    assert left == [], "torch keeps a cache of its own, and nothing else is left"
 
 
 def shift(kind, query, by):
