@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS ?= constraints-ci.txt
 
-.PHONY: run test lint clean
+.PHONY: run test test-faults test-fuzz lint clean
 
 run: $(STAMP)
 	$(BIN)/fantasia-dask run
@@ -17,6 +17,13 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal -q
+
+# The long forms: every kill, every fault, and a soak (a quarter of an hour); fifty thousand wrong files (half an hour).
+test-faults: $(STAMP)
+	$(BIN)/pytest -q -m faults tests/faults -o addopts="-ra --strict-markers --import-mode=importlib"
+
+test-fuzz: $(STAMP)
+	$(BIN)/python tests/fuzz/campaign.py --cases $(or $(CASES),4000) --seed $(or $(SEED),0)
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

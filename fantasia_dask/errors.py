@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = ["FantasiaWarning", "InputError", "did_you_mean"]
+
+LONGEST = 1200
+"""Characters of a message."""
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line ends, turned directions and half pairs."""
 
 
 class InputError(Exception):
@@ -20,7 +26,18 @@ class InputError(Exception):
     Traceback (most recent call last):
         ...
     fantasia_dask.errors.InputError: ants.fasta holds no protein: expected at least one '>' header.
+
+    What a hostile or damaged file put into it stays one line that a terminal shows and does not obey.
+
+    >>> str(InputError("found 'a\\nb\\x1b[2J'."))
+    "found 'a b\\\\x1b[2J'."
     """
+
+    def __str__(self) -> str:
+        line = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], super().__str__().replace("\n", " "))
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 4 :]}"
+        return line
 
 
 class FantasiaWarning(UserWarning):

@@ -15,6 +15,7 @@ import lzma
 import os
 import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ from .errors import InputError
 __all__ = ["Protein", "open_text", "read_fasta"]
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+LONGEST_LINE = 50_000_000
+"""Characters; the longest protein known has 45,000 residues, and a file of zeros is one line."""
+LARGE_BYTES, LARGEST_RATIO = 200_000_000, 100
+"""What a packed file may hold in any case, and how many times its own size beyond that; text packs 3 to 20 times."""
+LONGEST_PROTEIN = 10_000_000
+"""Residues; one beyond it is a chromosome, or no sequence at all."""
 NOT_A_RESIDUE = re.compile(r"[^A-Za-z*.-]")
 MARKS = str.maketrans({"-": None, "*": "X", ".": "X"})
 
@@ -61,10 +68,15 @@ def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     Raises
     ------
     InputError
-        If the file is missing, unreadable or not what its ending says.
+        If the file is missing, unreadable or not what its ending says, has a line that no text has, or unpacks to
+        more than a hundred times its size.
     """
     if os.fspath(path) == "-":
-        yield sys.stdin
+        binary = getattr(sys.stdin, "buffer", None)
+        text = sys.stdin if binary is None else _Text(binary, "standard input")
+        yield text
+        if isinstance(text, _Text):
+            text.detach()  # else it would close standard input when it goes
         return
     path = Path(path)
     if not path.is_file():
@@ -72,9 +84,35 @@ def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     try:
         opener: Callable[..., IO[bytes]] = OPENERS.get(path.suffix, open)
         with opener(path, "rb") as binary:
-            yield io.TextIOWrapper(binary, encoding="utf-8", errors="latin1_fallback")
-    except (OSError, EOFError, lzma.LZMAError) as error:
+            yield _Text(binary, os.fspath(path), path.stat().st_size if path.suffix in OPENERS else None)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
+
+
+class _Text(io.TextIOWrapper):
+    """Text read line by line, in bounded memory whatever is in it."""
+
+    def __init__(self, binary: Any, name: str, packed_bytes: int | None = None):
+        super().__init__(binary, encoding="utf-8", errors="latin1_fallback")
+        self._of, self._packed_bytes, self._characters = name, packed_bytes, 0
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # its stub has bytes
+        """Return the next line."""
+        line = super().readline(LONGEST_LINE if size < 0 else size)
+        if len(line) >= LONGEST_LINE:
+            raise InputError(f"{self._of} has a line of more than {LONGEST_LINE:,} characters: it is no text file.")
+        self._characters += len(line)
+        if self._packed_bytes is not None and self._characters > max(LARGE_BYTES, LARGEST_RATIO * self._packed_bytes):
+            raise InputError(
+                f"{self._of} unpacks to more than {LARGEST_RATIO} times its size: it is no file of proteins or "
+                "annotations. Unpack it yourself if it is one."
+            )
+        return line
+
+    def __next__(self) -> str:  # type: ignore[override]
+        if line := self.readline():
+            return line
+        raise StopIteration
 
 
 def _latin1_fallback(error: UnicodeError) -> tuple[str, int]:
@@ -161,6 +199,7 @@ class _Lines:
 
     def __init__(self, text: TextIO, name: str):
         self.headers: list[int] = []
+        self._residues = 0
         self._text = text
         self._name = name
 
@@ -168,9 +207,17 @@ class _Lines:
         for number, line in enumerate(self._text, 1):
             if line.startswith(">"):
                 self.headers.append(number)
+                self._residues = 0
             elif line.startswith(";") or not line.strip():
                 continue
             elif not self.headers:
                 shown = line.strip()[:40]
                 raise InputError(f"{self._name} is not FASTA: it begins with {shown!r}, expected '>'.")
+            else:
+                self._residues += len(line)
+            if self._residues > LONGEST_PROTEIN:
+                raise InputError(
+                    f"the protein of line {self.headers[-1]} of {self._name} has more than {LONGEST_PROTEIN:,} "
+                    "residues: expected proteins, not chromosomes."
+                )
             yield line

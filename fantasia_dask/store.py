@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .errors import InputError, did_you_mean
+from .hdf5_probe import probe_hdf5
 from .schema import Space
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ ENCODING = "fantasia-dask-embeddings"
 ENCODING_VERSION = "1"
 HDF5_SUFFIXES = {".h5", ".hdf5", ".hdf"}
 STORED_DTYPES = ("float16", "float32")
+MAX_DIMENSION = 65_536
+"""No model comes near; a larger d is a damaged or hostile file, refused before memory is asked for."""
+DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
+"""What Zarr, HDF5 and their codecs raise for a damaged file."""
 
 
 def sequence_digest(sequence: str) -> str:
@@ -57,22 +62,41 @@ def sequence_digest(sequence: str) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open the root of a store for reading: a zarr group or an HDF5 file."""
-    if path.suffix in HDF5_SUFFIXES:
-        import h5py
+    """Open the root of a store for reading: a zarr group or an HDF5 file. What damage raises is one sentence."""
+    try:
+        if path.suffix in HDF5_SUFFIXES:
+            import h5py
 
-        with h5py.File(path, "r") as file:
-            yield file
-    else:
-        import zarr
+            probe_hdf5(path)
+            with h5py.File(path, "r") as file:
+                yield file
+        else:
+            import zarr
 
-        yield zarr.open_group(path, mode="r")
+            yield zarr.open_group(path, mode="r")
+    except DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} cannot be read as embeddings ({reason}): make it or fetch it again.") from error
 
 
-def _strings(array: Any) -> np.ndarray:
-    """Read a whole array of strings; HDF5 hands out bytes unless asked."""
-    values = array.asstr()[...] if hasattr(array, "asstr") else array[...]
-    return np.asarray(values, dtype=object)
+def _whole(path: Path, key: str, n: int) -> np.ndarray:
+    """Read an array of one value per protein; a deleted chunk is an error, and not the values that Zarr would put."""
+    with _opened(path) as root:
+        array = root[key]
+        if array.shape != (n,):
+            raise ValueError(f"{key} has shape {array.shape}, expected {(n,)}")
+        if path.suffix not in HDF5_SUFFIXES:
+            for chunk in range(-(-n // max(1, array.chunks[0]))):
+                _require(path / key / "c" / str(chunk))
+        if array.dtype.kind in "biuf":
+            return np.asarray(array[...])
+        # text: HDF5 hands out bytes unless asked
+        return np.asarray(array.asstr()[...] if hasattr(array, "asstr") else array[...], dtype=object)
+
+
+def _require(chunk: Path) -> None:
+    if not chunk.exists():
+        raise InputError(f"{chunk} is missing: the store is incomplete. Make it or fetch it again.")
 
 
 @dataclass(frozen=True)
@@ -95,25 +119,45 @@ class StoredArray:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         rows = index[0] if isinstance(index, tuple) else index
-        self._check_chunks(rows)
+        chunks = self._chunks(rows) if isinstance(rows, slice) else []
+        if self.path.suffix not in HDF5_SUFFIXES:
+            for chunk in chunks:  # Zarr would hand out its fill value for a deleted one, without a word
+                _require(self._chunk_file(chunk))
         try:
-            with _opened(self.path) as root:
-                return np.asarray(root[self.key][index])
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            raise InputError(
-                f"{self.path}: {self.key} cannot be read ({error}). The file is damaged: make it or fetch it again."
-            ) from error
+            return self._read(index)
+        except InputError as error:
+            raise self._damaged(chunks, error) from error
 
-    def _check_chunks(self, rows: Any) -> None:
-        """Refuse a deleted chunk: Zarr would hand out its fill value without a word."""
-        if self.path.suffix in HDF5_SUFFIXES or not isinstance(rows, slice):
-            return
+    def _read(self, index: Any) -> np.ndarray:
+        with _opened(self.path) as root:
+            array = root[self.key]
+            if array.shape != self.shape or array.dtype != self.dtype:
+                raise ValueError(f"{array.dtype} {array.shape} where {self.dtype} {self.shape} is expected")
+            return np.asarray(array[index])
+
+    def _chunks(self, rows: slice) -> range:
+        """Return the numbers of the chunks that hold some rows."""
         start, stop, _ = rows.indices(self.shape[0])
-        tail = ["0"] * (self.ndim - 1)
-        for chunk in range(start // self.chunk_rows, -(-stop // self.chunk_rows)):
-            file = self.path.joinpath(self.key, "c", str(chunk), *tail)
-            if not file.exists():
-                raise InputError(f"{file} is missing: the store is incomplete. Make it or fetch it again.")
+        return range(start // self.chunk_rows, -(-stop // self.chunk_rows))
+
+    def _chunk_file(self, chunk: int) -> Path:
+        return self.path.joinpath(self.key, "c", str(chunk), *["0"] * (self.ndim - 1))
+
+    def _damaged(self, chunks: Sequence[int], error: InputError) -> InputError:
+        """Name the first chunk that cannot be read."""
+        place = f"{self.path}: {self.key}"
+        for chunk in chunks:
+            start = chunk * self.chunk_rows
+            try:
+                self._read(slice(start, start + self.chunk_rows))
+            except InputError as first:
+                error = first
+                last = min(start + self.chunk_rows, self.shape[0]) - 1
+                zarr = self.path.suffix not in HDF5_SUFFIXES
+                place = f"{self._chunk_file(chunk)}" if zarr else f"{place}, rows {start} to {last},"
+                break
+        reason = error.__cause__ or error
+        return InputError(f"{place} cannot be read ({reason}). The file is damaged: make it or fetch it again.")
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return some rows, in any order, shape (len(rows), ...), reading each chunk once."""
@@ -192,30 +236,25 @@ class EmbeddingStore:
         spaces = ", ".join(f"{space} ({space.dimension}-d {space.dtype})" for space in self.spaces)
         return f"<EmbeddingStore {self.path}: {self._n} proteins; {spaces}>"
 
-    def _root_strings(self, key: str) -> np.ndarray:
-        with _opened(self.path) as root:
-            return _strings(root[key])
-
     @cached_property
     def ids(self) -> np.ndarray:
         """Identifiers, shape (n,), exactly as given."""
-        return self._root_strings("ids")
+        return _whole(self.path, "ids", self._n)
 
     @cached_property
     def lengths(self) -> np.ndarray:
         """Lengths in residues, shape (n,), int64; 0 where the sequence is not known."""
-        with _opened(self.path) as root:
-            return np.asarray(root["lengths"][...])
+        return _whole(self.path, "lengths", self._n)
 
     @cached_property
     def digests(self) -> np.ndarray:
         """SHA-256 of each sequence, shape (n,); an empty string where the sequence is not known."""
-        return self._root_strings("digests")
+        return _whole(self.path, "digests", self._n)
 
     @cached_property
     def sequences(self) -> np.ndarray:
         """Sequences, shape (n,); an empty string where only a vector is known."""
-        return self._root_strings("sequences")
+        return _whole(self.path, "sequences", self._n)
 
     def space(self, model: str, layer: int) -> Space:
         """Return the stored space of this model and layer, or raise `InputError` naming those that are there."""
@@ -316,8 +355,7 @@ class EmbeddingStore:
 
     def present(self, model: str, layer: int) -> np.ndarray:
         """Tell which proteins have a vector in this space: shape (n,), bool."""
-        with _opened(self.path) as root:
-            return np.asarray(root[f"{_space_key(self.space(model, layer))}/present"][...])
+        return _whole(self.path, f"{_space_key(self.space(model, layer))}/present", self._n)
 
 
 def _space_key(space: Space) -> str:
@@ -331,13 +369,11 @@ def is_store(path: Path) -> bool:
 
         if not path.is_file() or not h5py.is_hdf5(path):
             return False
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("encoding-type") == ENCODING
-    if not (path / "zarr.json").is_file():
+    elif not (path / "zarr.json").is_file():
         return False
-    import zarr
-
-    return zarr.open_group(path, mode="r").attrs.get("encoding-type") == ENCODING
+    with _opened(path) as root:
+        encoding = root.attrs.get("encoding-type")
+        return isinstance(encoding, str) and encoding == ENCODING
 
 
 def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
@@ -366,11 +402,7 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: expected embeddings (.zarr or .h5).")
-    try:
-        recognised = is_store(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as embeddings ({error}).") from error
-    if not recognised:
+    if not is_store(path):
         raise InputError(f"{path} is not a store of embeddings: expected one written by fantasia-dask.")
     spaces = []
     with _opened(path) as root:
@@ -381,6 +413,8 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
             )
         attributes = {k: v for k, v in dict(root.attrs).items() if not k.startswith("encoding-")}
         chunk_rows = int(attributes.pop("chunk-rows"))
+        if chunk_rows < 1:
+            raise ValueError(f"chunks of {chunk_rows} rows")
         n = int(root["lengths"].shape[0])
         models = root.get("models", {})
         for model in models:
@@ -392,7 +426,14 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
 
 def _read_space(attributes: dict[str, Any]) -> Space:
     known = {name: attributes[name] for name in Space.__dataclass_fields__}
-    return Space(**{**known, "layer": int(known["layer"]), "dimension": int(known["dimension"])})
+    space = Space(**{**known, "layer": int(known["layer"]), "dimension": int(known["dimension"])})
+    texts = (space.model, space.profile, space.checkpoint, space.revision, space.dtype)
+    named = all(isinstance(text, str) for text in texts) and "/" not in space.model
+    if not named or space.model in ("", ".", "..") or space.dtype not in STORED_DTYPES:
+        raise ValueError(f"no embedding space: {space}")
+    if space.layer < 0 or not 1 <= space.dimension <= MAX_DIMENSION:
+        raise ValueError(f"no embedding space: layer {space.layer}, {space.dimension} dimensions")
+    return space
 
 
 class StoreWriter:

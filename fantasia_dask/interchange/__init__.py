@@ -43,11 +43,8 @@ def recognise(path: str | os.PathLike[str]) -> str:
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path} does not exist: expected embeddings (.zarr, .h5 or .npz).")
-    try:
-        if is_store(path):
-            return "store"
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as embeddings ({error}).") from error
+    if is_store(path):
+        return "store"
     if path.is_file() and h5py.is_hdf5(path):
         return "fantasia-hdf5" if is_fantasia(path) else "per-protein-hdf5"
     if path.is_file() and zipfile.is_zipfile(path):

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..hdf5_probe import probe_hdf5
 from ..schema import Space
+from ..store import DAMAGE
 from .table import Blocks, VectorTable, check_dimension, check_ids, check_model, stored_dtype
 
 if TYPE_CHECKING:
@@ -39,9 +41,10 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     import h5py
 
     try:
+        probe_hdf5(path)
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path} cannot be read as HDF5 ({error}): make it or fetch it again.") from error
 
 
@@ -50,7 +53,10 @@ def is_fantasia(path: Path) -> bool:
     import h5py
 
     with open_hdf5(path) as file:
-        return any(name.startswith(PREFIX) and file.get(name, getclass=True) is h5py.Group for name in file)
+        return any(
+            isinstance(name, str) and name.startswith(PREFIX) and file.get(name, getclass=True) is h5py.Group
+            for name in file
+        )
 
 
 def _members(group: h5py.Group, path: Path) -> Iterator[tuple[str, Any]]:
@@ -59,6 +65,8 @@ def _members(group: h5py.Group, path: Path) -> Iterator[tuple[str, Any]]:
 
     links = group.id.links
     for name in group:
+        if not isinstance(name, str):
+            raise InputError(f"{path}: {group.name} holds the name {name!r}: expected names in UTF-8.")
         # The low-level call: a file has several links per protein, and `group.get(name, getlink=True)` costs twice.
         if links.get_info(name.encode("utf-8", "surrogateescape")).type != h5py.h5l.TYPE_HARD:
             raise InputError(

@@ -11,11 +11,9 @@ import numpy as np
 
 from ..errors import InputError
 from ..schema import Space
+from ..store import MAX_DIMENSION
 
-__all__ = ["MAX_DIMENSION", "Blocks", "VectorTable", "check_dimension", "check_ids", "check_model", "stored_dtype"]
-
-MAX_DIMENSION = 65_536
-"""No model comes near; a larger d is a damaged or hostile file, refused before memory is asked for."""
+__all__ = ["Blocks", "VectorTable", "check_dimension", "check_ids", "check_model", "stored_dtype"]
 
 Blocks: TypeAlias = Iterator[tuple[np.ndarray, np.ndarray]]
 """Vectors (m, d), float, and whether each row has one, (m,) bool; all but the last block have the rows asked for."""

@@ -141,4 +141,5 @@ def open_dump(folder: Path) -> Any:
             nodes_dmp=str(nodes), names_dmp=str(names), merged_dmp=str(merged) if merged.is_file() else None
         )
     except (OSError, ValueError, IndexError, KeyError) as error:
-        raise InputError(f"{folder} is no whole NCBI taxonomy dump ({error!r}): fetch it again.") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{folder} is no whole NCBI taxonomy dump ({reason}): fetch it again.") from error
