@@ -85,13 +85,20 @@ def _whole(path: Path, key: str, n: int) -> np.ndarray:
         array = root[key]
         if array.shape != (n,):
             raise ValueError(f"{key} has shape {array.shape}, expected {(n,)}")
-        if path.suffix not in HDF5_SUFFIXES:
-            for chunk in range(-(-n // max(1, array.chunks[0]))):
-                _require(path / key / "c" / str(chunk))
-        if array.dtype.kind in "biuf":
-            return np.asarray(array[...])
-        # text: HDF5 hands out bytes unless asked
-        return np.asarray(array.asstr()[...] if hasattr(array, "asstr") else array[...], dtype=object)
+        dtype = array.dtype if array.dtype.kind in "biuf" else np.dtype(object)
+        if path.suffix in HDF5_SUFFIXES:
+            return np.asarray(
+                (array if dtype.kind in "biuf" else array.asstr())[...], dtype
+            )  # else text comes as bytes
+        values, rows = np.empty(n, dtype), max(1, array.chunks[0])
+        for chunk, start in enumerate(range(0, n, rows)):
+            file = path / key / "c" / str(chunk)
+            _require(file)
+            try:
+                values[start : start + rows] = array[start : start + rows]
+            except DAMAGE as error:
+                raise InputError(f"{file} cannot be read ({error}): make it or fetch it again.") from error
+        return values
 
 
 def _require(chunk: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InputError, did_you_mean
 from ..schema import Space
+from ..store import DAMAGE
 from .table import MAX_DIMENSION, Blocks, VectorTable, check_ids, check_model, stored_dtype
 
 __all__ = ["npz_table"]
@@ -39,7 +40,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Turn whatever a damaged zip file or array raises into one sentence."""
     try:
         yield
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (*DAMAGE, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read as npz ({error}): make it or fetch it again.") from error
 
 

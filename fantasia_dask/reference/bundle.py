@@ -29,7 +29,7 @@ from ..interchange import import_vectors
 from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, TAXONOMY, TERMS, Column, Space
 from ..store import EmbeddingStore, open_store, remove
 from .build import ReferenceTables, typed
-from .checksums import CHECKSUMS, file_digest, verify_checksums, write_checksums
+from .checksums import CHECKSUMS, file_digest, verify_checksums, verify_files, write_checksums
 from .lineages import Taxonomy
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class Reference:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
+        # Parquet would hand out other values for a flipped bit, without a word.
+        verify_files(self.path, file.name)
         columns = TAXONOMY if name == TAXONOMY_TABLE else TABLES[name]
         try:
             return typed(pd.read_parquet(file, engine="pyarrow"), columns)
@@ -114,6 +116,8 @@ class Reference:
     @cached_property
     def store(self) -> EmbeddingStore:
         """The vectors; ids are the first accession of each row."""
+        # Chunks have checksums of their own; what describes them has not.
+        verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
         return open_store(self.path / EMBEDDINGS)
 
     @property

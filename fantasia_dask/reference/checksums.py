@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import InputError
 
-__all__ = ["CHECKSUMS", "file_digest", "verify_checksums", "write_checksums"]
+__all__ = ["CHECKSUMS", "file_digest", "verify_checksums", "verify_files", "write_checksums"]
 
 CHECKSUMS = "checksums.json"
 
@@ -42,6 +43,21 @@ def _read_checksums(folder: Path) -> dict[str, str]:
     if not isinstance(digests, dict):
         raise InputError(f"{folder / CHECKSUMS} is not a list of checksums: fetch or build the reference again.")
     return digests
+
+
+def verify_files(folder: Path, pattern: str) -> None:
+    """Compare the files of a folder whose names fit a pattern (``*`` stands for any text) with their checksums.
+
+    Raises
+    ------
+    InputError
+        Naming the first that is missing or damaged, or if there is none.
+    """
+    expected = {name: digest for name, digest in _read_checksums(folder).items() if fnmatchcase(name, pattern)}
+    for name, digest in expected.items() or ((pattern, ""),):
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or file_digest(path) != digest:
+            raise InputError(f"{path} is damaged or missing: fetch or build the reference again.")
 
 
 def verify_checksums(folder: Path) -> int:

@@ -156,7 +156,7 @@ def test_open__no_bundle_or_a_newer_one(bundle, tmp_path):
 
 def test_open__a_broken_table(bundle):
     (bundle / "proteins.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(InputError, match=r"proteins.parquet cannot be read"):
+    with pytest.raises(InputError, match=r"proteins.parquet is damaged"):
         _ = open_reference(bundle).proteins
 
 

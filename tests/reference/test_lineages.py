@@ -75,7 +75,7 @@ def test_bundle__carries_its_lineages(sources, embeddings, dump, tmp_path):
     fungi = protein_mask(reference.proteins, include=["Fungi"], taxonomy=reference.taxonomy, descendants=True)
     assert reference.proteins["accession"][fungi].tolist() == ["P1"]
     (bundle.path / "taxonomy.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match=r"taxonomy\.parquet cannot be read"):
+    with pytest.raises(InputError, match=r"taxonomy\.parquet is damaged"):
         open_reference(bundle.path).taxonomy  # noqa: B018
 
 
