@@ -132,20 +132,22 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
 
 @cli.command("initialize")
 @click.argument("config", required=False)
-@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models.")
+@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models alone.")
 @click.option("--check", is_flag=True, help="Load every model on the CPU too, one after the other.")
-@click.option("--offline", is_flag=True, help="Fetch nothing; say what is missing.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: verify what is there, say what is missing.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
 def initialize_command(config: str | None, models: bool, check: bool, offline: bool, settings: tuple[str, ...]) -> None:
-    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network."""
+    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network.
+
+    The reference, ontology and taxonomy dump that are not there are fetched from the addresses below sources, imported
+    and verified; then the weights of the models. What is there is left alone.
+    """
     from .config import load_config, parse_overrides
 
-    if not models:
-        raise click.UsageError("say what to fetch: --models.")
     loaded = load_config(_config_path(config), parse_overrides(settings), note=_note)
-    from .pipeline.initialize import initialize_models
+    from .pipeline.initialize import initialize, initialize_models
 
-    initialize_models(loaded, offline=offline, check=check, tell=_note)
+    (initialize_models if models else initialize)(loaded, offline=offline, check=check, tell=_note)
 
 
 def _note(line: str) -> None:
