@@ -170,26 +170,28 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
             page = served.pages.get(self.path.partition("?")[0])
             if page is None:
                 return self.send_error(404)
-            content, start = page.content, 0
+            content, start, end = page.content, 0, len(page.content)
+            part = False
             asked, same = self.headers.get("Range"), self.headers.get("If-Range", page.etag) == page.etag
             if asked and page.ranges and same:
-                start = int(asked.removeprefix("bytes=").rstrip("-"))
+                first, _, last = asked.removeprefix("bytes=").partition("-")
+                part, start, end = True, int(first), min(end, int(last) + 1) if last else end
                 if start >= len(content):
                     self.send_response(416)
                     self.send_header("Content-Range", f"bytes */{len(content)}")
                     self.send_header("Content-Length", "0")
                     return self.end_headers()
-            self.send_response(206 if start else page.status)
+            self.send_response(206 if part else page.status)
             self.send_header("Content-Type", page.content_type)
             if page.etag:
                 self.send_header("ETag", page.etag)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            if part:
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
             if page.length:
-                self.send_header("Content-Length", str(len(content) - start))
+                self.send_header("Content-Length", str(end - start))
             self.end_headers()
             if body:
-                stop = start + page.cuts.pop(0) if page.cuts else len(content)
+                stop = start + page.cuts.pop(0) if page.cuts else end
                 # A client that has seen enough hangs up.
                 with suppress(ConnectionError):
                     self.wfile.write(content[start:stop])
