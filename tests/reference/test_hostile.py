@@ -12,10 +12,22 @@ from fantasia_dask import cli
 from fantasia_dask.testing import simulate_reference
 
 OBO = "data-version: x\nontology: go\n\n[Term]\nid: GO:0000001\nname: one\nnamespace: molecular_function\n"
-GAF = "!gaf-version: 2.2\n" + "\t".join(
-    ["UniProtKB", "P1", "x", "enables", "GO:0000001", "PMID:1", "IDA", "", "F", "", "", "protein"]
-    + ["taxon:9606", "20200101", "X", "", ""]
+ANNOTATION = (
+    "UniProtKB",
+    "P1",
+    "x",
+    "enables",
+    "GO:0000001",
+    "PMID:1",
+    "IDA",
+    "",
+    "F",
+    "",
+    "",
+    "protein",
+    "taxon:9606",
 )
+GAF = "!gaf-version: 2.2\n" + "\t".join((*ANNOTATION, "20200101", "X", "", ""))
 NODES = "".join(f"{taxon}\t|\t{parent}\t|\tspecies\t|\n" for taxon, parent in ((1, 1), (9606, 9605)))
 NAMES = "".join(f"{taxon}\t|\t{name}\t|\t\t|\tscientific name\t|\n" for taxon, name in ((1, "root"), (9606, "man")))
 
