@@ -28,7 +28,10 @@ from .settings import (
     EmbeddingSettings,
     ModelSettings,
     PostprocessSettings,
+    ReferenceSourceSettings,
     SecuritySettings,
+    SourceSettings,
+    SourcesSettings,
     SummarySettings,
 )
 from .strict_yaml import parse_value, read_mapping
@@ -39,7 +42,10 @@ __all__ = [
     "EmbeddingSettings",
     "ModelSettings",
     "PostprocessSettings",
+    "ReferenceSourceSettings",
     "SecuritySettings",
+    "SourceSettings",
+    "SourcesSettings",
     "SummarySettings",
     "dump_config",
     "known_keys",

@@ -23,7 +23,10 @@ __all__ = [
     "EmbeddingSettings",
     "ModelSettings",
     "PostprocessSettings",
+    "ReferenceSourceSettings",
     "SecuritySettings",
+    "SourceSettings",
+    "SourcesSettings",
     "SummarySettings",
 ]
 
@@ -92,6 +95,12 @@ def _bytes(value: Any) -> Any:
     return _a_number(value)
 
 
+def _digest(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise ValueError("expected a SHA-256, 64 hexadecimal digits")
+    return value.lower()
+
+
 Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1)]
 Natural = Annotated[int, BeforeValidator(_a_number), Field(ge=0)]
 Number = Annotated[float, BeforeValidator(_a_number), Field(allow_inf_nan=False)]
@@ -105,6 +114,7 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 Statistic = Literal["min", "max", "mean"]
 STATISTICS: tuple[Statistic, ...] = ("min", "max", "mean")
 Weight = Number | dict[Statistic, Number]
+Digest = Annotated[str, AfterValidator(_digest)]
 Profile = Literal["pis-3.1", "clean"]
 Family = Literal["esm2", "t5", "esmc"]
 
@@ -353,6 +363,67 @@ class PostprocessSettings(_Settings):
     summary: SummarySettings = Field(default_factory=SummarySettings, description="One line per query and term.")
 
 
+class SourceSettings(_Settings):
+    """Where a file or folder comes from."""
+
+    url: str | None = Field(
+        default=None,
+        description="Address: https://..., doi:<DOI>/<file>, doi:<DOI> for all files of a record, or a known name; "
+        "null: it is there already.",
+    )
+    size: Memory = Field(
+        default=None, description="Bytes of the file, such as 2504000; anything else is refused. null: not known."
+    )
+    sha256: Digest | None = Field(
+        default=None,
+        description="SHA-256 of the file; null: written down at the first download, and compared from then on.",
+    )
+
+
+class ReferenceSourceSettings(SourceSettings):
+    """Where a reference comes from, and what it does not say itself."""
+
+    model: str | None = Field(
+        default=None, description="Model that made the vectors, where the source does not say, such as Prot-T5."
+    )
+    layer: Natural | None = Field(
+        default=None, description="Layer of the vectors, 0 = last, where the source does not say."
+    )
+    profile: Profile | None = Field(
+        default=None,
+        description="Pooling of the vectors, where the source does not say; null: pis-3.1 for FANTASIA's dumps, "
+        "otherwise unknown.",
+    )
+    annotations: Path | None = Field(
+        default=None, description="GAF, GPAD or table that goes with a source that holds vectors alone."
+    )
+    fasta: Path | None = Field(
+        default=None, description="Sequences and taxa that go with a source that has none of its own."
+    )
+
+
+def _named(value: Any) -> Any:
+    """Let an address alone stand for its group, and nothing for an empty one."""
+    return {"url": value} if isinstance(value, str) else {} if value is None else value
+
+
+class SourcesSettings(_Settings):
+    """Where 'fantasia-dask initialize' fetches what is not there."""
+
+    folder: Path | None = Field(
+        default=None, description="Folder that keeps what is fetched; null: <base_directory>/downloads."
+    )
+    reference: Annotated[ReferenceSourceSettings, BeforeValidator(_named)] = Field(
+        default_factory=ReferenceSourceSettings, description="What the folder named by reference is made from."
+    )
+    ontology: Annotated[SourceSettings, BeforeValidator(_named)] = Field(
+        default_factory=SourceSettings, description="What the file named by ontology is."
+    )
+    taxonomy_dump: Annotated[SourceSettings, BeforeValidator(_named)] = Field(
+        default_factory=SourceSettings, description="The archive that the folder named by taxonomy_dump holds."
+    )
+
+
 class Config(_Settings):
     """One run: from a FASTA file, or from embeddings, to GO terms."""
 
@@ -389,6 +460,9 @@ class Config(_Settings):
         default=None,
         description="Folder of NCBI's taxonomy dump (nodes.dmp, names.dmp, merged.dmp); needed for get_descendants "
         "and for taxa given by name, unless the reference was built with one.",
+    )
+    sources: Annotated[SourcesSettings, BeforeValidator(lambda value: {} if value is None else value)] = Field(
+        default_factory=SourcesSettings, description="Where 'fantasia-dask initialize' fetches what is not there."
     )
     batch_size: Count = Field(
         default=1024,
@@ -464,6 +538,9 @@ class Config(_Settings):
             raise _clash("only_lookup and only_embedding are both true: expected at most one of them")
         if self.only_lookup and self.input == "-":
             raise _clash("input is -, but only_lookup reads embeddings from a file (.zarr, .h5)")
+        for name in ("reference", "ontology", "taxonomy_dump"):
+            if getattr(self.sources, name).url is not None and getattr(self, name) is None:
+                raise _clash(f"sources.{name} has an address, but {name} is not set: expected where it goes")
         if not self.input.strip():
             raise _clash("input is empty: expected a FASTA file, or embeddings with only_lookup")
         return self
