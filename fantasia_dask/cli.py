@@ -126,7 +126,8 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     given = {homes.get(name, name): value for name, value in flags.items() if value is not None}
     if ("cluster.address" in given) != ("cluster.scheduler_file" in given):
         # one way to reach a cluster on the command line replaces the other way, and the kind, of the file
-        given = {"cluster.kind": "auto", "cluster.address": None, "cluster.scheduler_file": None, **given}
+        others = {"cluster.address": None, "cluster.scheduler_file": None, "cluster.slurm": None}
+        given = {"cluster.kind": "auto", **others, **given}
     return given
 
 

@@ -29,6 +29,7 @@ from .settings import (
     ModelSettings,
     PostprocessSettings,
     SecuritySettings,
+    SlurmSettings,
     SummarySettings,
 )
 from .strict_yaml import parse_value, read_mapping
@@ -40,6 +41,7 @@ __all__ = [
     "ModelSettings",
     "PostprocessSettings",
     "SecuritySettings",
+    "SlurmSettings",
     "SummarySettings",
     "dump_config",
     "known_keys",
