@@ -2,7 +2,7 @@
 
 This is the only folder that makes clients. It closes what it opened and nothing else; every other module takes the
 client that it is handed. `started` has the clusters of this machine, `slurm` one whose workers are jobs, `joined`
-those that run already, and `checks` what is asked of workers before they get work.
+those that run already, `checks` what is asked of workers before they get work, and `shape` how many there would be.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, did_you_mean
 from .checks import check_files, check_workers
 from .joined import joined
+from .shape import Workers, workers_joined, workers_started
 from .slurm import slurm_cluster
 from .started import cuda_cluster, local_cluster, scratch, usable_cores, visible_gpus
 
 if TYPE_CHECKING:
     from distributed import Client, Security
 
-__all__ = ["check_files", "connect", "resolved_kind", "usable_cores"]
+__all__ = ["Workers", "check_files", "connect", "expected_workers", "usable_cores"]
 
 KINDS = ("auto", "local", "cuda", "slurm", "address", "scheduler_file")
 PATIENCE = 10.0
@@ -100,7 +101,7 @@ def connect(
         check_workers(client, "the given client", deadline)
         yield client
         return
-    kind = resolved_kind(kind, address, scheduler_file)
+    kind = _resolved_kind(kind, address, scheduler_file)
     shape = (workers, threads_per_worker, memory_limit)
     with ExitStack() as opened:
         if kind in ("address", "scheduler_file"):
@@ -124,19 +125,37 @@ def _client_of(cluster: Any) -> Iterator[Client]:
         yield client
 
 
-def resolved_kind(kind: str, address: str | None = None, scheduler_file: str | os.PathLike[str] | None = None) -> str:
-    """Return the kind of cluster that `connect` takes for these arguments.
+def expected_workers(
+    kind: str = "auto",
+    *,
+    address: str | None = None,
+    scheduler_file: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    threads_per_worker: int | None = None,
+    memory_limit: int | str | None = None,
+    security: Mapping[str, str | os.PathLike[str]] | Security | None = None,
+) -> tuple[str, Workers]:
+    """Return the kind of cluster that `connect` would give for these arguments, and its workers; nothing is started.
+
+    A cluster that runs already is asked.
 
     Raises
     ------
     InputError
-        If they contradict one another.
+        If the arguments contradict one another, or the cluster that runs already does not answer.
 
     Examples
     --------
-    >>> resolved_kind("auto", address="tcp://10.0.0.1:8786")
-    'address'
+    >>> expected_workers("local", workers=2, threads_per_worker=1, memory_limit=10**9)
+    ('local', Workers(count=2, threads=1, memory_bytes=1000000000, total_threads=2))
     """
+    kind = _resolved_kind(kind, address, scheduler_file)
+    if kind in ("address", "scheduler_file"):
+        return kind, workers_joined(address, scheduler_file, security, PATIENCE)
+    return kind, workers_started(kind, workers, threads_per_worker, memory_limit)
+
+
+def _resolved_kind(kind: str, address: str | None, scheduler_file: str | os.PathLike[str] | None) -> str:
     if kind not in KINDS:
         raise InputError(f"cluster kind {kind!r} is unknown: expected {', '.join(KINDS)}.{did_you_mean(kind, KINDS)}")
     given = {"address": address, "scheduler_file": scheduler_file}
