@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import FantasiaWarning, InputError
     from .lookup.blockwise import nearest_neighbours
     from .pipeline import build_reference, run
+    from .pipeline.plan import plan_run
     from .reference.bundle import open_reference
     from .sequences import read_fasta
     from .store import open_store
@@ -34,6 +35,7 @@ __all__ = [
     "nearest_neighbours",
     "open_reference",
     "open_store",
+    "plan_run",
     "read_fasta",
     "run",
     "transfer_terms",
@@ -49,6 +51,7 @@ _HOMES = {
     "nearest_neighbours": "lookup.blockwise",
     "open_reference": "reference.bundle",
     "open_store": "store",
+    "plan_run": "pipeline.plan",
     "read_fasta": "sequences",
     "run": "pipeline",
     "transfer_terms": "annotate.transfer",
