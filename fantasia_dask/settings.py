@@ -446,7 +446,7 @@ class Config(_Settings):
         description="Whether the raw rows are written as FANTASIA's CSV files too, one per query. Slow: Parquet has "
         "them all.",
     )
-    alignments: Literal["trace", "stats", "none"] = Field(
+    alignments: Literal["trace", "statistics", "none"] = Field(
         default="trace",
         description="How a query is aligned with its donors: trace gives identity and similarity, globally and "
         "locally, as FANTASIA does; stats counts without a traceback, about twice as fast, and may take another of "

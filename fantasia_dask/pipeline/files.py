@@ -80,15 +80,9 @@ def write_files(run: FinishedRun) -> list[Path]:
             keep_sequences=config.postprocess.keep_sequences,
         )
         files.append(folder.path / "raw_results")
-    donors = set().union(*(_donors(folder, space) for space in run.spaces))
+    donors = set().union(*(folder.read_hits(*pair, ["row"])["row"].unique().tolist() for pair in pairs))
     write_sequences(folder.path, queries=queries, proteins=run.reference.proteins, donors=donors)
     return [*files, folder.annotations]
-
-
-def _donors(folder: RunFolder, space: Space) -> set[int]:
-    import pandas as pd
-
-    return set(pd.read_parquet(folder.hits(space.model, space.layer), columns=["row"])["row"].unique().tolist())
 
 
 def _write_summary(run: FinishedRun, accessions: pd.Series) -> None:

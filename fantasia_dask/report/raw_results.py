@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["write_raw_csv"]
 
 SEQUENCES = ("sequence_query", "sequence_reference")
+OURS = "alignment_method"
+"""The one column that FANTASIA does not have."""
 PLAIN = "distance_threshold"
 """FANTASIA writes the threshold as it was configured, other numbers with all decimals."""
 
@@ -57,7 +59,8 @@ def write_raw_csv(
     int
         Files written.
     """
-    header = [name for name in names(RAW_ANNOTATIONS) if keep_sequences or name not in SEQUENCES]
+    theirs = [name for name in names(RAW_ANNOTATIONS) if name != OURS]
+    header = [name for name in theirs if keep_sequences or name not in SEQUENCES]
     stems = file_names(accessions)
     models = file_names(dict.fromkeys(model for model, _ in spaces))
     written = 0
@@ -65,7 +68,7 @@ def write_raw_csv(
         homes = {(model, layer): partial / models[model] / f"layer_{layer}" for model, layer in spaces}
         for home in homes.values():
             home.mkdir(parents=True)
-        for block in read_blocks(rows, names(RAW_ANNOTATIONS)):
+        for block in read_blocks(rows, theirs):
             for (model, layer), home in homes.items():
                 here = block[(block["model_name"] == model) & (block["layer_index"] == layer)]
                 for accession, lines in _queries(here, header, precision):

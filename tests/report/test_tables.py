@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fantasia_dask.errors import InputError
+from fantasia_dask.report.delimited import restored
 from fantasia_dask.report.tables import spaces_of, summarise, summary_columns, write_summary
 
 HOSTILE = [
@@ -179,9 +180,11 @@ def test_write_summary__hostile_ids_come_back(make_rows, summary_settings, tmp_p
     rows = make_rows([(word, "A", 0, "GO:1", word, 0.5, 0.5) for word in HOSTILE])
     paths = [tmp_path / "summary.csv", tmp_path / "summary.tsv"]
     assert write_summary(summarise(rows, k=1, **summary_settings), *paths) == len(HOSTILE)
-    for path in paths:
-        assert read(path)["accession"].tolist() == HOSTILE
-        assert read(path)["proteins"].tolist() == HOSTILE
+    for name in ("accession", "proteins"):
+        assert read(paths[1])[name].tolist() == HOSTILE
+        in_spreadsheets = read(paths[0])[name]
+        assert [restored(word) for word in in_spreadsheets] == HOSTILE
+        assert not in_spreadsheets.str.match(r"[=+@\t\r-]").any()
 
 
 def test_write_summary__blocks_equal_the_whole(make_rows, summary_settings, tmp_path):
