@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import InputError
-from .schema import HITS, Space, names
+from .schema import HITS, PART_QUERIES, Space, names
 from .store import remove
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "EXPORTS",
     "MANIFEST_FORMAT",
     "RunFolder",
     "aside",
@@ -44,10 +45,13 @@ REPORTED_PACKAGES = (
 
 MANIFEST_FORMAT = "fantasia-dask-run"
 
-RESULTS = (
-    "donors", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
-    "query_index_mapping.csv", "status.tsv", "manifest.json",
+EXPORTS = (
+    "summary.csv", "summary.tsv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations.tsv.gz",
+    "sequences.fasta", "query_index_mapping.csv", "ro-crate-metadata.json",
 )  # fmt: skip
+"""What a report makes, and makes anew each time."""
+
+RESULTS = ("donors", "status.tsv", "manifest.json", *EXPORTS)
 """What a run makes of its hits and annotations, and makes anew each time."""
 
 
@@ -142,6 +146,18 @@ class RunFolder:
         if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
             raise InputError(f"{self.manifest} is not the manifest of a run: expected format {MANIFEST_FORMAT}.")
         return manifest
+
+    def clear_exports(self) -> None:
+        """Remove what a report makes, so that nothing stays that is no longer wanted."""
+        for name in EXPORTS:
+            remove(self.path / name)
+
+    def read_queries(self) -> Iterator[pd.DataFrame]:
+        """Yield the query proteins a part at a time, `schema.QUERIES`."""
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(self.queries).iter_batches(PART_QUERIES):
+            yield batch.to_pandas()
 
     def clear_results(self, spaces: Iterable[Space]) -> None:
         """Remove what an earlier run of this name made and this one makes anew, or does not make at all.

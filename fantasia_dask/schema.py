@@ -24,6 +24,7 @@ __all__ = [
     "QUERIES",
     "RAW_ANNOTATIONS",
     "RELATIONS",
+    "SLIM_COUNTS",
     "STATUS",
     "SUBSETS",
     "TAXONOMY",
@@ -244,3 +245,12 @@ CONSENSUS = (
     Column("donor_ids", "str", "accessions of the donors, the most reliable first, joined by |"),
 )  # fmt: skip
 """One line per query protein, or gene, and GO term, over all models and layers."""
+
+SLIM_COUNTS = (
+    Column("go_id", "str", "term of the slim"),
+    Column("category", "str", "BP, MF or CC", missing="empty string"),
+    Column("go_description", "str", "name of the term", missing="empty string"),
+    Column("proteins", "int64", "query proteins, or genes, that have the term or one below it"),
+    Column("share", "float64", "of the proteins that have any term"),
+)
+"""One line per term of a GO slim."""

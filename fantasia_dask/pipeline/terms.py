@@ -169,7 +169,7 @@ def _lenders(reference: Path, donors: Path, modified: int) -> pd.DataFrame:
     return _reference(reference).proteins.iloc[_read(donors, modified)["protein"].to_numpy()]
 
 
-def _tables(part: _Part) -> dict[str, pd.DataFrame]:
+def _tables(part: _Part) -> dict[str, Any]:
     """Return the queries of a part, the proteins that may lend, and their annotations."""
     import pandas as pd
 
