@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .embed.blocks import embed_proteins
     from .errors import FantasiaWarning, InputError
     from .lookup.blockwise import nearest_neighbours
-    from .pipeline import build_reference, run
+    from .pipeline import build_reference, run, write_report
     from .pipeline.plan import plan_run
     from .reference.bundle import open_reference
     from .sequences import read_fasta
@@ -39,6 +39,7 @@ __all__ = [
     "read_fasta",
     "run",
     "transfer_terms",
+    "write_report",
 ]
 
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
     "read_fasta": "sequences",
     "run": "pipeline",
     "transfer_terms": "annotate.transfer",
+    "write_report": "pipeline",
 }
 
 
