@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .embed.blocks import embed_proteins
     from .errors import FantasiaWarning, InputError
     from .lookup.blockwise import nearest_neighbours
-    from .pipeline import build_reference, run
+    from .pipeline import build_reference, run, write_report
     from .reference.bundle import open_reference
     from .sequences import read_fasta
     from .store import open_store
@@ -37,6 +37,7 @@ __all__ = [
     "read_fasta",
     "run",
     "transfer_terms",
+    "write_report",
 ]
 
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "read_fasta": "sequences",
     "run": "pipeline",
     "transfer_terms": "annotate.transfer",
+    "write_report": "pipeline",
 }
 
 

@@ -152,6 +152,18 @@ def _note(line: str) -> None:
     click.echo(f"note: {line}", err=True)
 
 
+@cli.command("report")
+@click.argument("run_folder", metavar="RUN")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key that acts on hits: precision=3.")
+def report_command(run_folder: str, settings: tuple[str, ...]) -> None:
+    """Make the annotations and exports of RUN, a run's folder, again from its hits: no embedding, no lookup."""
+    from .config import parse_overrides
+    from .pipeline import write_report
+
+    for file in write_report(run_folder, parse_overrides(settings)):
+        click.echo(file)
+
+
 @cli.command("models")
 def models_command() -> None:
     """List the known models: dimension, layers, size, whether cached, FANTASIA's number, licence."""

@@ -14,12 +14,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import InputError
 from .store import remove
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "MANIFEST_FORMAT",
     "RunFolder",
     "file_sha256",
     "peak_memory_bytes",
@@ -34,6 +36,8 @@ REPORTED_PACKAGES = (
     "fantasia-dask", "biopython", "dask", "distributed", "h5py", "numba", "numpy", "pandas", "parasail", "pyarrow",
     "torch", "transformers", "zarr",
 )  # fmt: skip
+
+MANIFEST_FORMAT = "fantasia-dask-run"
 
 RESULTS = (
     "hits", "annotations", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
@@ -99,6 +103,26 @@ class RunFolder:
     def annotation_part(self, model: str, layer: int, part: int) -> Path:
         """The terms of one block of queries in one embedding space."""
         return self.annotations / f"model={model}" / f"layer={layer}" / f"part-{part:05d}.parquet"
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Return what is known about a finished run.
+
+        Raises
+        ------
+        InputError
+            If the run is not finished, or the file is not a manifest.
+        """
+        try:
+            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.path} holds no finished run: it has no manifest.json. Give the command of the run again."
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{self.manifest} is damaged ({error}): give the command of the run again.") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
+            raise InputError(f"{self.manifest} is not the manifest of a run: expected format {MANIFEST_FORMAT}.")
+        return manifest
 
     def clear_results(self) -> None:
         """Remove what an earlier run of this name found, so that nothing of it is taken for the new one's."""

@@ -2,36 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..config import Config
 from ..run_folder import RunFolder
 from ..schema import Space
-from .job import Job
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["write_files"]
+    from ..reference.bundle import Reference
+
+__all__ = ["FinishedRun", "write_files"]
 
 
-def write_files(job: Job, folder: RunFolder, spaces: Sequence[Space]) -> list[Path]:
-    """Write the exports that the configuration asks for; return those that a person opens first."""
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose hits are complete, and what its files are made of.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    config : Config
+    reference : Reference
+        What the hits were found in.
+    spaces : tuple of Space
+        The embedding spaces that were looked up, in the order of the configuration.
+    manifest : dict
+        What ``manifest.json`` says of the run up to its report. Times and dates in a file come from
+        here, so that it is the same when it is made again.
+    """
+
+    folder: RunFolder
+    config: Config
+    reference: Reference
+    spaces: tuple[Space, ...]
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """Model and layer of each space."""
+        return [(space.model, space.layer) for space in self.spaces]
+
+
+def write_files(run: FinishedRun) -> list[Path]:
+    """Write the exports that the configuration asks for; return those that a person opens first.
+
+    A new export is a module in ``report/`` with one function, called here with the tables of `run` and a path in its
+    folder. It streams the annotations (`report.rows.read_blocks`), writes aside and renames, and takes no time or date
+    but those of ``run.manifest``. Its name goes into `run_folder.RESULTS` too, so that a new run removes it.
+    """
     import pandas as pd
 
     from ..report.raw_results import write_raw_csv
     from ..report.sequences import write_sequences
     from ..report.topgo import write_topgo
 
-    assert job.reference is not None
-    config = job.config
-    pairs = [(space.model, space.layer) for space in spaces]
+    folder, config, pairs = run.folder, run.config, run.pairs
     queries = pd.read_parquet(folder.queries)
     files = []
     if config.postprocess.summary.enabled:
-        _write_summary(job, folder, pairs, queries["accession"])
+        _write_summary(run, queries["accession"])
         files.append(folder.path / "summary.csv")
     if config.topgo:
         write_topgo(folder.annotations, folder.path / "topgo", spaces=pairs, precision=config.precision)
@@ -46,8 +80,8 @@ def write_files(job: Job, folder: RunFolder, spaces: Sequence[Space]) -> list[Pa
             keep_sequences=config.postprocess.keep_sequences,
         )
         files.append(folder.path / "raw_results")
-    donors = set().union(*(_donors(folder, space) for space in spaces))
-    write_sequences(folder.path, queries=queries, proteins=job.reference.proteins, donors=donors)
+    donors = set().union(*(_donors(folder, space) for space in run.spaces))
+    write_sequences(folder.path, queries=queries, proteins=run.reference.proteins, donors=donors)
     return [*files, folder.annotations]
 
 
@@ -57,7 +91,7 @@ def _donors(folder: RunFolder, space: Space) -> set[int]:
     return set(pd.read_parquet(folder.hits(space.model, space.layer), columns=["row"])["row"].unique().tolist())
 
 
-def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]], accessions: pd.Series) -> None:
+def _write_summary(run: FinishedRun, accessions: pd.Series) -> None:
     """Summarise block by block: a block holds all rows of its queries."""
     import pandas as pd
 
@@ -65,7 +99,8 @@ def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]
     from ..report.tables import input_columns, summarise, write_summary
     from ..schema import RAW_ANNOTATIONS
 
-    settings, config = job.config.postprocess.summary, job.config
+    folder, config, spaces = run.folder, run.config, run.pairs
+    settings = config.postprocess.summary
     summary = partial(
         summarise,
         k=config.limit_per_entry,

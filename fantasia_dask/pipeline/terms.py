@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..progress import Progress
-from ..run_folder import RunFolder
 from ..schema import Space
-from .job import Job
+from .files import FinishedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,23 +43,25 @@ class _Transfer:
     keep_sequences: bool
 
 
-def annotate(job: Job, folder: RunFolder, spaces: Sequence[Space], q: int, client: Client, progress: Progress) -> None:
+def annotate(run: FinishedRun, client: Client, progress: Progress) -> None:
     """Transfer the terms of every hit, a block of queries at a time, on the cluster."""
+    import pyarrow.parquet as pq
     from distributed import as_completed
 
     from ..store import remove
 
-    assert job.reference is not None
+    folder, config, spaces = run.folder, run.config, run.spaces
     remove(folder.annotations)
-    config = job.config
+    q = pq.ParquetFile(folder.queries).metadata.num_rows
+    newer = folder.newer_annotations.exists()
     tasks = [
         _Transfer(
             folder.hits(space.model, space.layer),
             folder.queries,
             folder.donors,
-            job.reference.path,
-            None if job.newer_terms is None else folder.newer_annotations,
-            None if job.newer_terms is None else folder.newer_terms,
+            run.reference.path,
+            folder.newer_annotations if newer else None,
+            folder.newer_terms if newer else None,
             folder.annotation_part(space.model, space.layer, start // BLOCK_QUERIES),
             space,
             start,
