@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schema import ASPECTS
+from .tally import places_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +19,10 @@ __all__ = ["BestTerms"]
 class BestTerms:
     """The best term of the first proteins of a run, for each aspect.
 
-    The best term is the one with the largest reliability, in whichever embedding space; among equals, which are
-    mostly the terms of one donor, the one that says most: the largest information content in the reference. What is
-    then still equal is decided by the GO id.
+    Distances of different embedding spaces do not compare, so none decides. The best term is one that the nearest
+    donor lends, in whichever space; among those, one that the most spaces found at all; among those, which are mostly
+    the terms of one donor, the one that says most: with the largest information content in the reference. What is then
+    still equal is decided by the GO id, and the donor that is named by the order of the spaces.
 
     Parameters
     ----------
@@ -37,12 +39,13 @@ class BestTerms:
         import pandas as pd
 
         self._index = pd.Index(accessions, dtype="str")
-        self._spaces = {space: i for i, space in enumerate(spaces)}
+        self._spaces = list(spaces)
         self._information = information
         self._terms: dict[str, int] = {}
         self._donors: dict[tuple[str, str, str], int] = {}
         self._found: dict[str, list[dict[str, Any]]] = {aspect: [] for aspect in ASPECTS.values()}
         self.terms = np.zeros(len(self._index), dtype=np.int64)
+        self.aspect = np.full(len(self._index), "", dtype=object)
 
     def add(self, rows: pd.DataFrame) -> None:
         """Take in one block: all rows of some proteins."""
@@ -53,18 +56,20 @@ class BestTerms:
         if not len(rows):
             return
         term, go_ids = pd.factorize(rows["go_id"], sort=True)
-        pairs = np.unique(protein * len(go_ids) + term) // len(go_ids)
-        self.terms += np.bincount(pairs, minlength=len(self.terms))
+        space = places_of(rows, self._spaces)
+        pair = protein * len(go_ids) + term
+        self.terms += np.bincount(np.unique(pair) // len(go_ids), minlength=len(self.terms))
         says = np.array([self._information.get(go_id, 0.0) for go_id in go_ids])[term]
+        rank = _ranks(protein, space, rows["ref_idx"].to_numpy())
+        order = np.lexsort((space, term, -says, -_distinct(pair, space), rank, protein))
+        category = rows["category"].to_numpy(dtype=object)[order]
         for aspect, found in self._found.items():
-            here = np.flatnonzero((rows["category"] == aspect).to_numpy())
-            order = np.lexsort(
-                (term[here], -says[here], -rows["reliability_index"].to_numpy("float64")[here], protein[here])
-            )
-            chosen = here[order]
-            chosen = chosen[np.unique(protein[chosen], return_index=True)[1]]
+            here = order[category == aspect]
+            chosen = here[np.unique(protein[here], return_index=True)[1]]
             if len(chosen):
                 found.append(self._described(rows.take(chosen), protein[chosen]))
+        first = order[np.unique(protein[order], return_index=True)[1]]
+        self.aspect[protein[first]] = rows["category"].to_numpy(dtype=object)[first]
 
     def _described(self, rows: pd.DataFrame, protein: np.ndarray) -> dict[str, Any]:
         named = zip(*(rows[name].tolist() for name in ("go_id", "go_description", "category")), strict=True)
@@ -74,7 +79,7 @@ class BestTerms:
             "protein": protein.tolist(),
             "term": [self._terms.setdefault(term, len(self._terms)) for term in named],
             "donor": [self._donors.setdefault(donor, len(self._donors)) for donor in lenders],
-            "space": [self._spaces[space] for space in spaces],
+            "space": [self._spaces.index(space) for space in spaces],
             "reliability": [round(value, 4) for value in rows["reliability_index"].tolist()],
             "identity": [round(value, 3) if value == value else None for value in rows["identity"].tolist()],
         }
@@ -85,7 +90,8 @@ class BestTerms:
         Returns
         -------
         dict
-            ``terms``: ids and names; ``donors``: accessions, genes and places in ``organisms``; ``best``: for each
+            ``aspect``: of the best of all terms of each protein, empty where there is none; ``terms``: ids and names;
+            ``donors``: accessions, genes and places in ``organisms``; ``best``: for each
             aspect columns of equal length, ``protein`` (place in the accessions), ``term``, ``donor``, ``space``
             (places), ``reliability`` and ``identity`` (None where nothing was aligned).
         """
@@ -96,6 +102,7 @@ class BestTerms:
         ]
         names = ("protein", "term", "donor", "space", "reliability", "identity")
         return {
+            "aspect": self.aspect.tolist(),
             "terms": {"id": [term[0] for term in self._terms], "name": [term[1] for term in self._terms]},
             "donors": {key: [donor[i] for donor in donors] for i, key in enumerate(("accession", "gene", "organism"))},
             "organisms": list(organisms),
@@ -104,3 +111,17 @@ class BestTerms:
                 for aspect, found in self._found.items()
             },
         }
+
+
+def _ranks(protein: np.ndarray, space: np.ndarray, donor: np.ndarray) -> np.ndarray:
+    """Number the donors of each protein and space from 0; rows are in order of space, protein and rank."""
+    new_group = np.r_[True, (protein[1:] != protein[:-1]) | (space[1:] != space[:-1])]
+    new_donor = np.cumsum(new_group | np.r_[True, donor[1:] != donor[:-1]])
+    return new_donor - new_donor[np.flatnonzero(new_group)][np.cumsum(new_group) - 1]
+
+
+def _distinct(key: np.ndarray, space: np.ndarray) -> np.ndarray:
+    """Return for each row in how many spaces its key occurs."""
+    _, place = np.unique(key, return_inverse=True)
+    pairs = np.unique(place * (int(space.max()) + 1) + space) // (int(space.max()) + 1)
+    return np.bincount(pairs)[place]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["aspects", "coverage", "distances", "donors", "identity", "overlap", "reliability", "slim", "style"]
 
-WIDTH = 4.8
+WIDTH = 4.2
 """Inches."""
 
 INK, MUTED, LINE, PAPER = "#1f2328", "#59636e", "#d1d9e0", "#ffffff"
@@ -95,8 +95,8 @@ def _panels(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:, 0])
 
 
-def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray) -> Figure:
-    """Draw how many proteins of each length were annotated.
+def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray, *, looked_up: bool = True) -> Figure:
+    """Draw how many proteins of each length were annotated, or embedded where nothing was looked up.
 
     Parameters
     ----------
@@ -107,22 +107,23 @@ def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray) -
     figure, (share, counts) = _panels([1.3, 2.3])
     bins = np.searchsorted(LENGTHS, lengths, "right") - 1
     places = np.arange(len(LENGTHS))
+    covered = annotated if looked_up else embedded
     groups = [
-        ("annotated", annotated, BLUE, ""),
-        ("vector, but no term", embedded & ~annotated, ORANGE, "////"),
-        ("no vector", ~embedded & ~annotated, PAPER, "xxxx"),
+        ("annotated" if looked_up else "with a vector", covered, BLUE, ""),
+        ("vector, but no term", embedded & ~covered, ORANGE, "////"),
+        ("no vector", ~embedded & ~covered, PAPER, "xxxx"),
     ]
     total = np.bincount(bins, minlength=len(LENGTHS))
     base = np.zeros(len(LENGTHS), dtype=np.int64)
     for name, members, colour, hatch in groups:
         height = np.bincount(bins[members], minlength=len(LENGTHS))
-        if height.any() or name == "annotated":
+        if height.any() or members is covered:
             counts.bar(places, height, 0.82, base, color=colour, hatch=hatch, edgecolor=INK, label=name)
         base += height
     some = total > 0
-    found = np.bincount(bins[annotated], minlength=len(LENGTHS))
+    found = np.bincount(bins[covered], minlength=len(LENGTHS))
     share.plot(places[some], 100 * found[some] / total[some], color=BLUE, marker="o", markersize=4, linewidth=1)
-    share.set(ylim=(-4, 108), yticks=[0, 50, 100], ylabel="annotated (%)", xlim=(-0.6, len(LENGTHS) - 0.4))
+    share.set(ylim=(-4, 108), yticks=[0, 50, 100], ylabel=f"{groups[0][0]} (%)", xlim=(-0.6, len(LENGTHS) - 0.4))
     share.set_xticks(places, [])
     share.grid(axis="y")
     names = [f"{a}–{b - 1}" for a, b in zip(LENGTHS[:-1], LENGTHS[1:], strict=True)]
@@ -259,7 +260,7 @@ def identity(tally: Tally, metric: str) -> Figure:
     middles.set(xlim=(0, 100), xlabel="identity to the nearest donor (%, global alignment)", ylabel="median reliability")
     for axis in (shares, middles):
         axis.grid()
-        axis.axvspan(0, TWILIGHT, color=LINE, alpha=0.5, linewidth=0)
+        axis.axvspan(0, TWILIGHT, color=LINE, alpha=0.5, linewidth=0, zorder=0)
     shares.legend(loc="upper right")
     return figure
 
@@ -272,7 +273,7 @@ def _named_bars(counts: Sequence[tuple[str, int]], total: int, unit: str) -> Fig
     values = np.array([n for _, n in shown], dtype=np.int64)
     _bars(axis, places - 0.18, values, total, height=0.34)
     for (name, _), place in zip(shown, places, strict=True):
-        axis.text(0, place + 0.22, shortened(name, 62), va="center", ha="left")
+        axis.text(0, place + 0.22, shortened(name, 54), va="center", ha="left")
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     axis.set(ylim=(-0.5, len(shown) - 0.45), xlabel=unit)

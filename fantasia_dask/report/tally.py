@@ -15,7 +15,7 @@ from .histogram import Histogram
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "IDENTITY_BINS", "Agreement", "SpaceTally", "Tally"]
+__all__ = ["COLUMNS", "IDENTITY_BINS", "Agreement", "SpaceTally", "Tally", "places_of"]
 
 COLUMNS = (
     *("accession", "model_name", "layer_index", "distance", "go_id", "category", "go_description", "protein_id"),
@@ -195,13 +195,7 @@ class _Block:
     def __init__(self, rows: pd.DataFrame, spaces: Sequence[tuple[str, int]]) -> None:
         import pandas as pd
 
-        place = {space: i for i, space in enumerate(spaces)}
-        pairs = rows[["model_name", "layer_index"]].drop_duplicates()
-        models, _ = pd.factorize(rows["model_name"])
-        self.space = np.zeros(len(rows), dtype=np.int64)
-        for index, (model, layer) in zip(pairs.index, pairs.itertuples(index=False), strict=True):
-            here = (models == models[rows.index.get_loc(index)]) & (rows["layer_index"].to_numpy() == layer)
-            self.space[here] = place[str(model), int(layer)]
+        self.space = places_of(rows, spaces)
         self.rows = rows
         self.protein, names = pd.factorize(rows["accession"])
         self.protein = self.protein.astype(np.int64)
@@ -224,3 +218,14 @@ class _Block:
 
 def _counted(words: pd.Series) -> dict[str, int]:
     return {str(word): int(n) for word, n in words.value_counts().items()}
+
+
+def places_of(rows: pd.DataFrame, spaces: Sequence[tuple[str, int]]) -> np.ndarray:
+    """Return the place in `spaces` of each row's model and layer, int64."""
+    import pandas as pd
+
+    place = {space: i for i, space in enumerate(spaces)}
+    model, models = pd.factorize(rows["model_name"])
+    layer, layers = pd.factorize(rows["layer_index"])
+    known = np.array([[place.get((str(m), int(n)), -1) for n in layers] for m in models], dtype=np.int64)
+    return known[model, layer]
