@@ -8,11 +8,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import InputError
 from .store import remove
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST_FORMAT",
     "RunFolder",
+    "aside",
     "file_sha256",
     "peak_memory_bytes",
     "software_versions",
+    "text_aside",
     "write_aside",
     "write_json",
     "write_parquet",
@@ -135,16 +138,45 @@ class RunFolder:
         return self.path / "run.log"
 
 
-def write_aside(path: Path, content: str) -> None:
-    """Write a text file under another name and give it its own when it is whole and on disk."""
+@contextmanager
+def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a file another name while it is written; when the block ends well, it is on disk and gets its own.
+
+    A file that bears its name is whole, whenever the machine stopped. After an error nothing is left behind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "numbers.txt")
+    >>> with aside(file) as partial:
+    ...     _ = partial.write_text("1 2 3")
+    >>> file.read_text(), list(file.parent.iterdir()) == [file]
+    ('1 2 3', True)
+    """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     remove(partial)
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        remove(partial)
+
+
+@contextmanager
+def text_aside(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a text file for writing, aside; see `aside`."""
+    with aside(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def write_aside(path: Path, content: str) -> None:
+    """Write a text file aside."""
+    with text_aside(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -154,14 +186,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a tab-separated table aside; a field that holds a tab, quote or newline is quoted."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    remove(partial)
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with text_aside(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
-    partial.replace(path)
 
 
 def file_sha256(path: Path) -> str:
@@ -191,7 +219,5 @@ def peak_memory_bytes() -> int:
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet, aside; equal tables give equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    frame.to_parquet(partial, index=False, compression="zstd")
-    partial.replace(path)
+    with aside(path) as partial:
+        frame.to_parquet(partial, index=False, compression="zstd")

@@ -14,6 +14,7 @@ import numpy as np
 __all__ = [
     "ANNOTATIONS",
     "ASPECTS",
+    "CONSENSUS",
     "HIT",
     "HITS",
     "NO_DONOR",
@@ -211,3 +212,21 @@ RAW_ANNOTATIONS = (
     Column("distance_threshold", "float64", "largest distance allowed", missing="NaN"),
 )
 """One line per query, donor protein and GO annotation, for one embedding space: FANTASIA's raw columns."""
+
+CONSENSUS = (
+    Column("accession", "str", "query protein, exactly as given; its gene where genes are wanted"),
+    Column("go_id", "str", "GO term"),
+    Column("category", "str", "BP, MF or CC", missing="empty string"),
+    Column("go_description", "str", "name of the term", missing="empty string"),
+    Column("best_reliability", "float64", "largest reliability index of all donors, models and layers"),
+    Column("mean_reliability", "float64", "mean over the donors that have the term, once per model and layer"),
+    Column("final_score", "float64", "mean of the summary's final_score over all models and layers of the run; one "
+           "without the term counts 0", missing="NaN"),
+    Column("models", "int64", "models that agree"),
+    Column("layers", "int64", "pairs of model and layer that agree"),
+    Column("donors", "int64", "distinct donor proteins"),
+    Column("proteins", "int64", "query proteins that have the term: 1, or isoforms of a gene"),
+    Column("identity", "float64", "global identity with the most reliable donor", missing="NaN"),
+    Column("donor_ids", "str", "accessions of the donors, the most reliable first, joined by |"),
+)  # fmt: skip
+"""One line per query protein, or gene, and GO term, over all models and layers."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..run_folder import aside
 from ..schema import ASPECTS, RAW_ANNOTATIONS, Space, names
 from .alignment import COLUMNS as ALIGNMENT_COLUMNS
 from .alignment import METHODS, align_pairs
@@ -225,11 +225,8 @@ def write_annotations(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     kinds = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
     schema = pa.schema([(column.name, kinds[column.dtype]) for column in RAW_ANNOTATIONS])
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with aside(path) as partial:
+        pq.write_table(table, partial, compression="zstd")

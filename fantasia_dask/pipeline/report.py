@@ -18,7 +18,7 @@ from .terms import annotate
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["write_report"]
+__all__ = ["open_finished", "write_report"]
 
 CHANGEABLE = ("alignments", "cluster", "postprocess", "precision", "raw_csv", "reference", "topgo")
 """Settings that a report may change: they act on hits that are there; `reference` may have moved, but not changed."""
@@ -62,15 +62,14 @@ def write_report(
     """
     from ..cluster import connect
 
-    folder, progress = RunFolder(Path(run_folder)), progress or Progress()
-    config = _config(folder, overrides)
-    run = _finished(folder, config)
+    progress = progress or Progress()
+    run = open_finished(run_folder, overrides)
     with progress.logging():
-        progress.log_to(folder.log)
-        with connect(**config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+        progress.log_to(run.folder.log)
+        with connect(**run.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
             annotate(run, cluster, progress)
         if overrides:
-            write_aside(folder.config, dump_config(config))
+            write_aside(run.folder.config, dump_config(run.config))
         return tuple(write_files(run))
 
 
@@ -92,10 +91,12 @@ def _config(folder: RunFolder, overrides: Mapping[str, Any] | Sequence[str]) -> 
     return config
 
 
-def _finished(folder: RunFolder, config: Config) -> FinishedRun:
-    """Open a run whose hits are complete, with the reference that they were found in."""
+def open_finished(run_folder: str | os.PathLike[str], overrides: Mapping[str, Any] | Sequence[str] = ()) -> FinishedRun:
+    """Open a run whose hits are complete, with the reference that they were found in; as for `write_report`."""
     from ..reference.bundle import open_reference
 
+    folder = RunFolder(Path(run_folder))
+    config = _config(folder, overrides)
     manifest = folder.read_manifest()
     if manifest.get("reference") is None:
         raise InputError(f"{folder.path} has no hits: it is a run with only_embedding. Run it with a reference first.")

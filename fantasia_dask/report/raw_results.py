@@ -89,7 +89,7 @@ def _queries(rows: pd.DataFrame, header: Sequence[str], precision: int) -> Itera
 def _texts(values: pd.Series, precision: int) -> list[str]:
     """Return one column as text."""
     if values.dtype.kind not in "iuf":
-        return word_texts(values)
+        return word_texts(values, ",")
     if values.dtype.kind != "f" or values.name == PLAIN:
         return number_texts(values)
     return number_texts(rounded(values, precision), f".{precision}f")

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..run_folder import text_aside
 from .delimited import write_frame
-from .files import text_aside
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, did_you_mean
+from ..run_folder import text_aside
 from ..schema import RAW_ANNOTATIONS
 from .delimited import write_frame
-from .files import text_aside
 from .rows import rounded
 
 if TYPE_CHECKING:

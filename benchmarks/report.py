@@ -1,0 +1,163 @@
+"""CPU seconds of what comes after the lookup: annotation without alignments, alignments, and every file of a run.
+
+A reference and queries are simulated at a realistic size: proteins of 380 residues on average, five GO annotations per
+donor drawn from a graph of 40,000 terms, k = 5. The run is a real one, on vectors of 8 dimensions so that its lookup
+costs nothing; then each stage and each export is made alone and its CPU time is taken, that of threads included.
+
+    python benchmarks/report.py             # 20,000 queries, 50,000 donors
+    python benchmarks/report.py --quick     # a tenth of both, under a minute
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+import pandas as pd
+
+from fantasia_dask import run
+from fantasia_dask.cluster import connect
+from fantasia_dask.config import make_config
+from fantasia_dask.pipeline.report import open_finished
+from fantasia_dask.progress import Progress
+from fantasia_dask.reference.build import ReferenceTables, typed
+from fantasia_dask.reference.bundle import write_reference
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space
+from fantasia_dask.store import StoreWriter
+
+TERMS_IN_GRAPH = 40_000
+TERMS_PER_DONOR = 5
+RESIDUES = 380
+LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
+
+
+def simulate_graph(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw a GO-like graph: three roots, each other term with one or two parents, some 13 ancestors on average."""
+    number = np.arange(TERMS_IN_GRAPH)
+    ids = np.array([f"GO:{i + 1:07d}" for i in number])
+    aspects = np.array(list("PFC"))[number % 3]
+    # A parent of the same aspect, at a share of the term's number: depths grow with the logarithm.
+    edges = []
+    for share in (rng.uniform(0.2, 0.7, len(ids)), rng.uniform(0.1, 0.6, len(ids))):
+        parent = (number * share).astype(int)
+        parent -= (parent - number) % 3
+        kept = (parent >= 0) & (number >= 3)
+        edges.append(pd.DataFrame({"child": ids[kept], "relation": "is_a", "parent": ids[parent[kept]]}))
+    terms = pd.DataFrame({"go_id": ids, "name": [f"process number {i}" for i in number], "aspect": aspects})
+    relations = pd.concat(edges, ignore_index=True).drop_duplicates()
+    return typed(terms.assign(obsolete=False, replaced_by=""), TERMS), typed(relations, RELATIONS)
+
+
+def simulate_sequences(rng: np.random.Generator, n: int) -> list[str]:
+    """Draw proteins of log-normal length; they differ in where they begin in one long random text."""
+    text = "".join(rng.choice(LETTERS, 2_000_000))
+    lengths = np.clip(rng.lognormal(np.log(RESIDUES) - 0.18, 0.6, n), 40, 5000).astype(int)
+    starts = rng.integers(0, len(text) - 5000, n)
+    return ["M" + text[start : start + length - 1] for start, length in zip(starts, lengths, strict=True)]
+
+
+def simulate_vectors(path: Path, prefix: str, n: int, spaces: list[Space], rng: np.random.Generator) -> list[str]:
+    sequences = simulate_sequences(rng, n)
+    with StoreWriter(path, ids=[f"{prefix}{i:06d}" for i in range(n)], sequences=sequences, spaces=spaces) as writer:
+        for space in spaces:
+            for start in range(0, n, writer.chunk_rows):
+                rows = min(writer.chunk_rows, n - start)
+                writer.write(space, start, rng.standard_normal((rows, space.dimension)).astype("float32"))
+    return sequences
+
+
+def simulate_run(folder: Path, queries: int, donors: int, layers: int, k: int) -> Path:
+    """Make a finished run without alignments; return its folder."""
+    rng = np.random.default_rng(0)
+    spaces = [Space("Sim", layer, 8, "clean", "sim", "r1") for layer in range(layers)]
+    sequences = simulate_vectors(folder / "reference.zarr", "P", donors, spaces, rng)
+    simulate_vectors(folder / "queries.zarr", "Q", queries, spaces, rng)
+    terms, relations = simulate_graph(rng)
+    number = np.arange(donors)
+    proteins = pd.DataFrame(
+        {
+            "protein": number,
+            "row": number,
+            "accession": [f"P{i:06d}" for i in number],
+            "taxon": 9606,
+            "organism": np.array(["Homo sapiens", "Mus musculus", "Saccharomyces cerevisiae"])[number % 3],
+            "gene": [f"GEN{i}" for i in number],
+            "length": [len(sequence) for sequence in sequences],
+            "sequence": sequences,
+        }
+    )
+    annotated = np.repeat(number, TERMS_PER_DONOR)
+    # Few terms are common and most are rare.
+    drawn = np.minimum(rng.zipf(1.3, len(annotated)), TERMS_IN_GRAPH - 3) + 2
+    annotations = pd.DataFrame(
+        {"protein": annotated, "go_id": terms["go_id"].to_numpy()[drawn], "aspect": terms["aspect"].to_numpy()[drawn]}
+    )
+    annotations = annotations.assign(
+        evidence=np.array(["IDA", "EXP", "IMP"])[drawn % 3], qualifier="", source="PMID:1", date="20240101"
+    )
+    tables = ReferenceTables(
+        typed(proteins, PROTEINS), typed(annotations, ANNOTATIONS), terms, relations, {}, "simulated"
+    )
+    write_reference(folder / "reference", tables=tables, embeddings=folder / "reference.zarr", move=True)
+    config = make_config(
+        {
+            "input": str(folder / "queries.zarr"),
+            "only_lookup": True,
+            "reference": str(folder / "reference"),
+            "base_directory": str(folder),
+            "limit_per_entry": k,
+            "alignments": "none",
+            "embedding": {"models": {"Sim": {"layer_index": list(range(layers))}}},
+        }
+    )
+    run(config, progress=Progress(quiet=True))
+    return config.run_folder
+
+
+@contextmanager
+def taking(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begun = process_time()
+    yield
+    seconds[name] = process_time() - begun
+
+
+def measure(folder: Path, aligned: bool) -> dict[str, float]:
+    """Return CPU seconds by stage and export."""
+    from fantasia_dask.pipeline.files import write_files
+    from fantasia_dask.pipeline.terms import annotate
+
+    seconds: dict[str, float] = {}
+    with connect("local") as client:
+        finished = open_finished(folder, {"alignments": "trace" if aligned else "none"})
+        with taking(seconds, "annotate"):
+            annotate(finished, client, Progress(quiet=True))
+    with taking(seconds, "report"):
+        write_files(finished)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--queries", type=int, default=20_000)
+    parser.add_argument("--donors", type=int, default=50_000)
+    parser.add_argument("--layers", type=int, default=1, help="embedding spaces")
+    parser.add_argument("-k", type=int, default=5)
+    parser.add_argument("--align", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    size = 10 if arguments.quick else 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = simulate_run(
+            Path(name), arguments.queries // size, arguments.donors // size, arguments.layers, arguments.k
+        )
+        for what, seconds in measure(folder, arguments.align).items():
+            print(f"{what:<24}{seconds:8.1f}")
+
+
+if __name__ == "__main__":
+    main()
