@@ -24,6 +24,7 @@ __all__ = [
     "RAW_ANNOTATIONS",
     "RELATIONS",
     "STATUS",
+    "SUBSETS",
     "TAXONOMY",
     "TERMS",
     "Column",
@@ -167,6 +168,12 @@ RELATIONS = (
     Column("parent", "str", "GO term"),
 )
 """The edges of the GO graph."""
+
+SUBSETS = (
+    Column("subset", "str", "name of the subset, such as goslim_generic"),
+    Column("go_id", "str", "GO term, current"),
+)
+"""The terms of GO's subsets, the slims among them; a reference may lack it."""
 
 HITS = (
     Column("query", "int64", "row of the query protein, as in QUERIES"),

@@ -5,6 +5,7 @@
     manifest.json         what it is made of: format, sources, evidence, counts, GO release, embedding spaces
     embeddings.zarr       vectors (r, d) per model and layer; row i is that of the proteins with row i
     proteins.parquet      annotations.parquet      terms.parquet      relations.parquet
+    subsets.parquet       GO's slims and other subsets, if it was built with an ontology
     taxonomy.parquet      lineages of the taxa, if it was built with an NCBI dump
     checksums.json        SHA-256 of every other file
 """
@@ -26,7 +27,7 @@ import numpy as np
 from .._version import __version__
 from ..errors import InputError
 from ..interchange import import_vectors
-from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, TAXONOMY, TERMS, Column, Space
+from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TAXONOMY, TERMS, Column, Space
 from ..store import EmbeddingStore, open_store, remove
 from .build import ReferenceTables, typed
 from .checksums import CHECKSUMS, file_digest, verify_checksums, write_checksums
@@ -48,7 +49,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "terms": TERMS,
     "relations": RELATIONS,
 }
-TAXONOMY_TABLE = "taxonomy"
+MAY_LACK: dict[str, tuple[Column, ...]] = {"taxonomy": TAXONOMY, "subsets": SUBSETS}
+"""Tables that a bundle may do without."""
 
 
 class Reference:
@@ -73,11 +75,13 @@ class Reference:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
-        columns = TAXONOMY if name == TAXONOMY_TABLE else TABLES[name]
         try:
-            return typed(pd.read_parquet(file, engine="pyarrow"), columns)
+            return typed(pd.read_parquet(file, engine="pyarrow"), (TABLES | MAY_LACK)[name])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
+
+    def _table_if_there(self, name: str) -> pd.DataFrame | None:
+        return self._table(name) if (self.path / f"{name}.parquet").is_file() else None
 
     @cached_property
     def proteins(self) -> pd.DataFrame:
@@ -108,8 +112,12 @@ class Reference:
     @property
     def taxonomy_table(self) -> pd.DataFrame | None:
         """The taxa and their ancestors, columns of `schema.TAXONOMY`, or None."""
-        there = (self.path / f"{TAXONOMY_TABLE}.parquet").is_file()
-        return self._table(TAXONOMY_TABLE) if there else None
+        return self._table_if_there("taxonomy")
+
+    @cached_property
+    def subsets(self) -> pd.DataFrame | None:
+        """The terms of GO's subsets, columns of `schema.SUBSETS`; None when it was made without an ontology."""
+        return self._table_if_there("subsets")
 
     @cached_property
     def store(self) -> EmbeddingStore:
@@ -175,8 +183,9 @@ def write_reference(
     try:
         for name, columns in TABLES.items():
             _write_table(partial / f"{name}.parquet", typed(getattr(tables, name), columns))
-        if tables.taxonomy is not None:
-            _write_table(partial / f"{TAXONOMY_TABLE}.parquet", typed(tables.taxonomy, TAXONOMY))
+        for name, columns in MAY_LACK.items():
+            if (table := getattr(tables, name)) is not None:
+                _write_table(partial / f"{name}.parquet", typed(table, columns))
         store = _place_store(embeddings, partial / EMBEDDINGS, move)
         manifest = _manifest(tables, store, tables.sources if sources is None else sources)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
