@@ -44,7 +44,7 @@ MANIFEST_FORMAT = "fantasia-dask-run"
 
 RESULTS = (
     "hits", "annotations", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
-    "query_index_mapping.csv", "status.tsv", "manifest.json",
+    "query_index_mapping.csv", "status.tsv", "manifest.json", "report.html", "figures",
 )  # fmt: skip
 """What a run makes of its embeddings, and makes anew each time."""
 

@@ -441,6 +441,11 @@ class Config(_Settings):
         default=4, description="Decimals in the text files. Parquet keeps every digit."
     )
     topgo: bool = Field(default=True, description="Whether gene-to-GO maps for topGO are written.")
+    report: bool = Field(
+        default=True,
+        description="Whether report.html is written, a page with figures that tells what was found. Set it to false in "
+        "a workflow that nobody looks at.",
+    )
     raw_csv: bool = Field(
         default=False,
         description="Whether the raw rows are written as FANTASIA's CSV files too, one per query. Slow: Parquet has "

@@ -13,6 +13,7 @@ from ..progress import Progress
 from ..run_folder import RunFolder, file_sha256, write_aside
 from ..schema import Space
 from .files import FinishedRun, write_files
+from .page import write_page_of
 from .terms import annotate
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_finished", "write_report"]
 
-CHANGEABLE = ("alignments", "cluster", "postprocess", "precision", "raw_csv", "reference", "topgo")
+CHANGEABLE = ("alignments", "cluster", "postprocess", "precision", "raw_csv", "reference", "report", "topgo")
 """Settings that a report may change: they act on hits that are there; `reference` may have moved, but not changed."""
 
 
@@ -70,7 +71,10 @@ def write_report(
             annotate(run, cluster, progress)
         if overrides:
             write_aside(run.folder.config, dump_config(run.config))
-        return tuple(write_files(run))
+        files = write_files(run)
+        if run.config.report:
+            files = [write_page_of(run.folder, run.config, run.manifest, run.reference), *files]
+        return tuple(files)
 
 
 def _config(folder: RunFolder, overrides: Mapping[str, Any] | Sequence[str]) -> Config:

@@ -21,9 +21,8 @@ DOTS_PER_INCH = 200
 
 def write_drawing(figure: Figure, folder: Path, name: str) -> str:
     """Write a figure as ``<name>.svg`` and ``<name>.png``; equal figures give equal bytes. Return the SVG."""
-    from ..run_folder import write_aside
+    from ..run_folder import aside, write_aside
 
-    folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # A name in a script that the font lacks shows as boxes in the PNG alone.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -32,9 +31,8 @@ def write_drawing(figure: Figure, folder: Path, name: str) -> str:
         pixels = io.BytesIO()
         figure.savefig(pixels, format="png", facecolor="white", dpi=DOTS_PER_INCH, metadata={"Software": None})
     write_aside(folder / f"{name}.svg", text.getvalue())
-    partial = folder / f"{name}.png.partial"
-    partial.write_bytes(pixels.getvalue())
-    partial.replace(folder / f"{name}.png")
+    with aside(folder / f"{name}.png") as partial:
+        partial.write_bytes(pixels.getvalue())
     return text.getvalue()
 
 

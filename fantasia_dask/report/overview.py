@@ -110,10 +110,11 @@ def gather_overview(
     account = read_account(folder.status, listed)
     tally = Tally(list(spaces), None if slim is None else slim.map)
     best = BestTerms(account.accessions, spaces, information or {})
-    for rows in read_blocks(folder.annotations, COLUMNS):
+    for rows in read_blocks(folder.annotations, COLUMNS) if spaces else ():
         tally.add(rows)
         best.add(rows)
-    return Overview(account, _lengths(folder, account), tally, best.columns(), best.terms, manifest, config, slim)
+    lengths = _lengths(folder, account) if spaces else account.residues
+    return Overview(account, lengths, tally, best.columns(), best.terms, manifest, config, slim)
 
 
 def _lengths(folder: RunFolder, account: Account) -> np.ndarray:
