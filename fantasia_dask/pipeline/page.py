@@ -70,13 +70,16 @@ def _slim(ontology: Ontology, terms: pd.DataFrame, subsets: pd.DataFrame | None)
     broad = [go_id for go_id in generic if go_id in ontology and ontology.depth(go_id) > 0]
     name = "the terms of GO's generic slim"
     if not broad:
-        broad, name = ontology.go_ids[ontology.depths == 1].tolist(), "the terms right below the roots of the Gene Ontology"
+        broad, name = (
+            ontology.go_ids[ontology.depths == 1].tolist(),
+            "the terms right below the roots of the Gene Ontology",
+        )
     if not broad:
         return None
-    members = terms[terms["go_id"].isin(broad)].drop_duplicates("go_id").set_index("go_id")
+    members = terms[terms["go_id"].isin(broad)].drop_duplicates("go_id")
     return Slim(
         name,
-        members["name"].to_dict(),
-        members["aspect"].map(ASPECTS).to_dict(),
+        dict(zip(members["go_id"], members["name"], strict=True)),
+        dict(zip(members["go_id"], members["aspect"].map(ASPECTS), strict=True)),
         lambda go_ids: ontology.slim(go_ids, broad),
     )

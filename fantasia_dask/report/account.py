@@ -63,7 +63,8 @@ class Account:
     def why(self, some: np.ndarray) -> list[tuple[str, int]]:
         """Return the reasons that hold for some proteins, and how many each, the commonest first."""
         codes, counts = np.unique(self.reason[some], return_counts=True)
-        named = [(self.reasons[code] if code >= 0 else "no reason given", n) for code, n in zip(codes, counts.tolist())]
+        words = [self.reasons[code] if code >= 0 else "no reason given" for code in codes]
+        named = zip(words, counts.tolist(), strict=True)
         return sorted(named, key=lambda pair: (-pair[1], pair[0]))
 
 
@@ -83,8 +84,8 @@ def read_account(path: str | os.PathLike[str], listed: int) -> Account:
     pieces = pd.read_csv(path, sep="\t", dtype=kinds, keep_default_na=False, chunksize=PIECE)
     with pieces:
         for piece in pieces:
-            for (model, layer), lines in piece.groupby(["model", "layer"], sort=False):
-                account.add(str(model), int(layer), lines)
+            for space, lines in piece.groupby(["model", "layer"], sort=False):
+                account.add(space, lines)
     return account.result()
 
 
@@ -104,9 +105,9 @@ class _Accumulated:
         self.reasons: dict[str, int] = {}
         self.spaces: dict[tuple[str, int], dict[str, int]] = {}
 
-    def add(self, model: str, layer: int, lines: pd.DataFrame) -> None:
+    def add(self, space: Any, lines: pd.DataFrame) -> None:
         seen = self.spaces.setdefault(
-            (model, layer), dict.fromkeys(("proteins", "embedded", "truncated", "failed", "answered", "annotated"), 0)
+            space, dict.fromkeys(("proteins", "embedded", "truncated", "failed", "answered", "annotated"), 0)
         )
         start, stop = seen["proteins"], seen["proteins"] + len(lines)
         new = self._columns(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,12 +38,14 @@ class BestTerms:
     ) -> None:
         import pandas as pd
 
-        self._index = pd.Index(accessions, dtype="str")
+        self._index = pd.Index(list(accessions), dtype="str")
         self._spaces = list(spaces)
         self._information = information
-        self._terms: dict[str, int] = {}
-        self._donors: dict[tuple[str, str, str], int] = {}
-        self._found: dict[str, list[dict[str, Any]]] = {aspect: [] for aspect in ASPECTS.values()}
+        self._terms: dict[tuple[Any, ...], int] = {}
+        self._donors: dict[tuple[Any, ...], int] = {}
+        self._pairs: dict[tuple[Any, ...], int] = {}
+        nothing = np.full(len(self._index), -1, dtype=np.int64)
+        self._best = {aspect: {"term": nothing.copy(), "pair": nothing.copy()} for aspect in ASPECTS.values()}
         self.terms = np.zeros(len(self._index), dtype=np.int64)
         self.aspect = np.full(len(self._index), "", dtype=object)
 
@@ -63,26 +65,28 @@ class BestTerms:
         rank = _ranks(protein, space, rows["ref_idx"].to_numpy())
         order = np.lexsort((space, term, -says, -_distinct(pair, space), rank, protein))
         category = rows["category"].to_numpy(dtype=object)[order]
-        for aspect, found in self._found.items():
+        for aspect, best in self._best.items():
             here = order[category == aspect]
             chosen = here[np.unique(protein[here], return_index=True)[1]]
-            if len(chosen):
-                found.append(self._described(rows.take(chosen), protein[chosen]))
+            best["term"][protein[chosen]], best["pair"][protein[chosen]] = self._places(rows.take(chosen))
         first = order[np.unique(protein[order], return_index=True)[1]]
         self.aspect[protein[first]] = rows["category"].to_numpy(dtype=object)[first]
 
-    def _described(self, rows: pd.DataFrame, protein: np.ndarray) -> dict[str, Any]:
-        named = zip(*(rows[name].tolist() for name in ("go_id", "go_description", "category")), strict=True)
-        lenders = zip(*(rows[name].tolist() for name in ("protein_id", "gene_name", "organism")), strict=True)
-        spaces = zip(rows["model_name"].tolist(), rows["layer_index"].tolist(), strict=True)
-        return {
-            "protein": protein.tolist(),
-            "term": [self._terms.setdefault(term, len(self._terms)) for term in named],
-            "donor": [self._donors.setdefault(donor, len(self._donors)) for donor in lenders],
-            "space": [self._spaces.index(space) for space in spaces],
-            "reliability": [round(value, 4) for value in rows["reliability_index"].tolist()],
-            "identity": [round(value, 3) if value == value else None for value in rows["identity"].tolist()],
-        }
+    def _places(self, rows: pd.DataFrame) -> tuple[list[int], list[int]]:
+        """Return the places of the terms and of the pairs of query and donor, numbering new ones."""
+
+        def lines(*names: str) -> Iterator[tuple[Any, ...]]:
+            return zip(*(rows[name].tolist() for name in names), strict=True)
+
+        terms = [self._terms.setdefault(term, len(self._terms)) for term in lines("go_id", "go_description")]
+        donors = (
+            self._donors.setdefault(donor, len(self._donors)) for donor in lines("protein_id", "gene_name", "organism")
+        )
+        spaces = places_of(rows, self._spaces).tolist()
+        reliability = (round(1e4 * value) for value in rows["reliability_index"].tolist())
+        identity = (round(1e3 * value) if value == value else None for value in rows["identity"].tolist())
+        pairs = zip(donors, spaces, reliability, identity, strict=True)
+        return terms, [self._pairs.setdefault(pair, len(self._pairs)) for pair in pairs]
 
     def columns(self) -> dict[str, Any]:
         """Return what was found as plain columns, words once each.
@@ -90,27 +94,32 @@ class BestTerms:
         Returns
         -------
         dict
-            ``aspect``: of the best of all terms of each protein, empty where there is none; ``terms``: ids and names;
-            ``donors``: accessions, genes and places in ``organisms``; ``best``: for each
-            aspect columns of equal length, ``protein`` (place in the accessions), ``term``, ``donor``, ``space``
-            (places), ``reliability`` and ``identity`` (None where nothing was aligned).
+            ``aspect``: of the best of all terms of each protein, empty where there is none; ``best``: for each aspect
+            the places of each protein's best ``term`` and ``pair``, -1 where there is none; ``terms``: ids and names;
+            ``pairs``: ``donor`` and ``space`` (places), ``reliability`` in 1/10,000 and ``identity`` in 1/1,000 (None
+            where nothing was aligned); ``donors``: accessions, genes and places in ``organisms``.
         """
         organisms: dict[str, int] = {}
         donors = [
             (accession, gene, organisms.setdefault(organism, len(organisms)))
             for accession, gene, organism in self._donors
         ]
-        names = ("protein", "term", "donor", "space", "reliability", "identity")
         return {
             "aspect": self.aspect.tolist(),
-            "terms": {"id": [term[0] for term in self._terms], "name": [term[1] for term in self._terms]},
-            "donors": {key: [donor[i] for donor in donors] for i, key in enumerate(("accession", "gene", "organism"))},
-            "organisms": list(organisms),
             "best": {
-                aspect: {name: [value for block in found for value in block[name]] for name in names}
-                for aspect, found in self._found.items()
+                aspect: {name: places.tolist() for name, places in best.items()} for aspect, best in self._best.items()
             },
+            "terms": _columns(self._terms, ("id", "name")),
+            "pairs": _columns(self._pairs, ("donor", "space", "reliability", "identity")),
+            "donors": _columns(donors, ("accession", "gene", "organism")),
+            "organisms": list(organisms),
         }
+
+
+def _columns(lines: Iterable[tuple[Any, ...]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Turn lines into columns."""
+    columns = list(zip(*lines, strict=True)) or [()] * len(names)
+    return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _ranks(protein: np.ndarray, space: np.ndarray, donor: np.ndarray) -> np.ndarray:

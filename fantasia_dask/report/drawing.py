@@ -56,7 +56,7 @@ def inlined(svg: str, name: str, title: str, colours: dict[str, str]) -> str:
         An ``svg`` element without style sheets and style attributes, which the page's content security policy
         forbids, and without the white background.
     """
-    root = ElementTree.fromstring(svg.partition("<svg")[1] + svg.partition("<svg")[2])  # noqa: S314: our own
+    root = ElementTree.fromstring(svg.partition("<svg")[1] + svg.partition("<svg")[2])  # noqa: S314 (written by matplotlib just now)
     referenced = set(re.findall(r"#([\w-]+)", svg))
     for parent in list(root.iter()):
         for child in list(parent):
@@ -80,7 +80,7 @@ def inlined(svg: str, name: str, title: str, colours: dict[str, str]) -> str:
 
 def _attributes(given: dict[str, str], name: str, referenced: set[str], colours: dict[str, str]) -> dict[str, str]:
     """Return attributes with declarations of style among them, distinct ids, and the colours of the page."""
-    attributes = {}
+    attributes: dict[str, str] = {}
     for key, value in given.items():
         if key == "style":
             attributes |= _declarations(value)
@@ -101,7 +101,7 @@ def _attributes(given: dict[str, str], name: str, referenced: set[str], colours:
 
 def _declarations(style: str) -> dict[str, str]:
     """Return the declarations of a style attribute; ``font`` is taken apart, and its family left to the page."""
-    found = {}
+    found: dict[str, str] = {}
     for declaration in style.split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))
         if key == "font":

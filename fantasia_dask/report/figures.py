@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +30,9 @@ WIDTH = 4.2
 """Inches."""
 
 INK, MUTED, LINE, PAPER = "#1f2328", "#59636e", "#d1d9e0", "#ffffff"
-BLUE, VERMILLION, SKY, GREEN, ORANGE, PURPLE = "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#e69f00", "#cc79a7"
+BLUE, VERMILION, SKY, GREEN, ORANGE, PURPLE = "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#e69f00", "#cc79a7"
 LINES = [
-    (BLUE, "-"), (VERMILLION, (0, (5, 2))), (GREEN, (0, (1.2, 1.2))), (PURPLE, (0, (6, 2, 1.2, 2))),
+    (BLUE, "-"), (VERMILION, (0, (5, 2))), (GREEN, (0, (1.2, 1.2))), (PURPLE, (0, (6, 2, 1.2, 2))),
     (ORANGE, (0, (9, 3))), (SKY, (0, (3, 1, 1, 1, 1, 1))), (INK, (0, (4, 4))),
 ]  # fmt: skip
 
@@ -126,7 +127,7 @@ def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray, *
     share.set(ylim=(-4, 108), yticks=[0, 50, 100], ylabel=f"{groups[0][0]} (%)", xlim=(-0.6, len(LENGTHS) - 0.4))
     share.set_xticks(places, [])
     share.grid(axis="y")
-    names = [f"{a}–{b - 1}" for a, b in zip(LENGTHS[:-1], LENGTHS[1:], strict=True)]
+    names = [f"{a}–{b - 1}" for a, b in pairwise(LENGTHS)]
     counts.set_xticks(places, ["<50", *names[1:], f"≥{LENGTHS[-1]:,}"], rotation=45, ha="right", rotation_mode="anchor")
     counts.set(xlabel="sequence length (residues)", ylabel="proteins", xlim=share.get_xlim())
     _whole_numbers(counts.yaxis)
@@ -144,10 +145,11 @@ def distances(tally: Tally, metric: str) -> Figure:
         end = space.donors.quantile(0.995)
         width = _bar_width([space.donors], end)
         edges = np.arange(int(end / width) + 2) * width
-        for histogram, settings in (
+        kinds: list[tuple[Histogram, dict[str, Any]]] = [
             (space.donors, {"color": LINE, "edgecolor": MUTED, "label": "all donors"}),
             (space.nearest, {"facecolor": "none", "edgecolor": BLUE, "hatch": "////", "label": "nearest donors"}),
-        ):
+        ]
+        for histogram, settings in kinds:
             bars = 100 * histogram.bars(max(width, histogram.width)) / histogram.total
             axis.stairs(_padded(bars, len(edges) - 1), edges, fill=True, **settings)
         axis.set(xlim=(0, edges[-1]), ylim=(0, None))
@@ -172,7 +174,9 @@ def reliability(tally: Tally, metric: str) -> Figure:
             (space.pairs, "pairs of protein and term", LINES[1]),
         ):
             ends, below = histogram.share_below()
-            axis.plot(to_reliability(ends, metric), 100 * below, color=colour, linestyle=dash, label=name, linewidth=1.6)
+            axis.plot(
+                to_reliability(ends, metric), 100 * below, color=colour, linestyle=dash, label=name, linewidth=1.6
+            )
         start = to_reliability(np.array([space.donors.quantile(0.995)]), metric)[0]
         axis.set(xlim=(start, 1), ylim=(0, 105), yticks=[0, 50, 100])
         axis.set_title(label(tally.spaces[i]))
@@ -197,7 +201,7 @@ def overlap(tally: Tally) -> Figure:
     places = np.arange(len(pairs))[::-1]
     for values, name, marker, colour in (
         ([100 * a.overlap / a.proteins for _, a in pairs], "same terms (mean Jaccard index)", "o", BLUE),
-        ([100 * a.same_donor / a.proteins for _, a in pairs], "same nearest donor", "D", VERMILLION),
+        ([100 * a.same_donor / a.proteins for _, a in pairs], "same nearest donor", "D", VERMILION),
     ):
         dots.plot(values, places, linestyle="none", marker=marker, color=colour, markersize=5.5, label=name)
     dots.set_yticks(places, [f"{label(tally.spaces[i])}\nand {label(tally.spaces[j])}" for (i, j), _ in pairs])
@@ -229,11 +233,11 @@ def aspects(tally: Tally, proteins: int) -> Figure:
     _bars(shares, np.arange(3)[::-1], counts, proteins)
     shares.set_yticks(np.arange(3)[::-1], list(names.values()))
     shares.set_xlabel("proteins with a term (%)")
-    numbers = np.repeat(list(tally.terms_per_protein), list(tally.terms_per_protein.values())) if proteins else []
-    most = max(tally.terms_per_protein, default=1)
+    numbers = np.array(list(tally.terms_per_protein), dtype=np.int64)
+    most = int(numbers.max(initial=1))
     step = max(1, -(-most // 40))
     edges = np.arange(1, most + step + 1, step) - 0.5
-    heights, _ = np.histogram(numbers, edges)
+    heights, _ = np.histogram(numbers, edges, weights=list(tally.terms_per_protein.values()))
     histogram.stairs(heights, edges, fill=True, color=SKY, edgecolor=INK)
     histogram.set(xlabel="GO terms per protein", ylabel="proteins", xlim=(0, edges[-1]))
     _whole_numbers(histogram.yaxis)
@@ -254,10 +258,12 @@ def identity(tally: Tally, metric: str) -> Figure:
         settings: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": 1.6}
         shares.stairs(100 * by_identity / by_identity.sum(), edges, label=label(tally.spaces[i]), **settings)
         some = np.flatnonzero(by_identity >= 5)
-        median = np.array([space.nearest.quantile(0.5, column) for column in some])
+        median = np.array([space.nearest.quantile(0.5, int(column)) for column in some])
         middles.plot(centres[some], to_reliability(median, metric), marker=".", **settings)
     shares.set(xlim=(0, 100), ylim=(0, None), ylabel="proteins (%)")
-    middles.set(xlim=(0, 100), xlabel="identity to the nearest donor (%, global alignment)", ylabel="median reliability")
+    middles.set(
+        xlim=(0, 100), xlabel="identity to the nearest donor (%, global alignment)", ylabel="median reliability"
+    )
     for axis in (shares, middles):
         axis.grid()
         axis.axvspan(0, TWILIGHT, color=LINE, alpha=0.5, linewidth=0, zorder=0)

@@ -11,7 +11,7 @@ NARROWEST = 2.0**-16
 
 
 class Histogram:
-    """Counts of non-negative numbers in equal bins from 0 upwards, which double in width when a number lies beyond them.
+    """Counts of non-negative numbers in equal bins from 0 upwards, which double in width when a number lies beyond.
 
     The counts depend on the numbers alone, not on their order or on how they were cut into pieces: a wider bin is two
     narrower ones.
@@ -32,7 +32,7 @@ class Histogram:
     >>> histogram = Histogram()
     >>> histogram.add(np.array([0.1, 0.1, 0.3, 7.0]))
     >>> histogram.total, histogram.width, histogram.quantile(0.5)
-    (4, 0.00390625, 0.1015625)
+    (4, 0.00390625, 0.099609375)
     """
 
     def __init__(self, columns: int = 1) -> None:

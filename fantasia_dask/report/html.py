@@ -10,14 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from importlib import resources
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
+from .._version import __version__
 from .drawing import inlined, write_drawing
-from .figures import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PAPER, PURPLE, SKY, VERMILLION, style
+from .figures import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PAPER, PURPLE, SKY, VERMILION, style
 from .plates import ASPECT_NAMES, draw_plates
 from .words import label, percent, printable, shortened
 
@@ -36,7 +36,7 @@ SHOWN_REASONS = 10
 COLOURS = {
     colour: f"var(--{name})"
     for name, colour in (
-        *(("ink", INK), ("muted", MUTED), ("line", LINE), ("paper", PAPER), ("blue", BLUE), ("vermillion", VERMILLION)),
+        *(("ink", INK), ("muted", MUTED), ("line", LINE), ("paper", PAPER), ("blue", BLUE), ("vermilion", VERMILION)),
         *(("sky", SKY), ("green", GREEN), ("orange", ORANGE), ("purple", PURPLE)),
     )
 }
@@ -75,22 +75,26 @@ def write_page(overview: Overview, folder: Path) -> Path:
     with folder_aside(folder / FIGURES) as drawings, style():
         for plate in draw_plates(overview):
             svg = write_drawing(plate.figure, drawings, plate.name)
-            drawing = Markup(inlined(svg, plate.name, plate.title, COLOURS))  # noqa: S704: matplotlib escapes
+            drawing = Markup(inlined(svg, plate.name, plate.title, COLOURS))  # noqa: S704 (matplotlib escapes)
             plates[plate.name] = {"plate": plate, "drawing": drawing}
     files = resources.files(__package__) / "templates"
     css, script = ((files / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     environment = Environment(
-        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"number": "{:,}".format, "text": printable}
     page = environment.get_template("report.html.j2").render(
         **_facts(overview),
         plates=plates,
-        css=Markup(css),  # noqa: S704: our own
-        script=Markup(script),  # noqa: S704: our own
+        css=Markup(css),  # noqa: S704 (our own)
+        script=Markup(script),  # noqa: S704 (our own)
         css_hash=_digest(css),
         script_hash=_digest(script),
-        data=Markup(_embedded(_table(overview))),  # noqa: S704: see _embedded
+        data=Markup(_embedded(_table(overview))),  # noqa: S704 (see _embedded)
         percent=percent,
         version=__version__,
     )

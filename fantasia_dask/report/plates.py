@@ -73,7 +73,12 @@ def _coverage(overview: Overview) -> Plate:
     for i, start in enumerate(LENGTHS):
         here = known & (of_class == i)
         end = f"–{LENGTHS[i + 1] - 1:,}" if i + 1 < len(LENGTHS) else " and more"
-        counts = [here, here & account.annotated, here & account.embedded & ~account.annotated, here & ~account.embedded]
+        counts = [
+            here,
+            here & account.annotated,
+            here & account.embedded & ~account.annotated,
+            here & ~account.embedded,
+        ]
         rows.append([f"{max(start, 1):,}{end}", *(f"{int(members.sum()):,}" for members in counts)])
     unknown = int((~known).sum())
     what = "that received a GO term" if overview.looked_up else "that have a vector"
@@ -97,15 +102,24 @@ def _distances(overview: Overview) -> Plate:
     rows = []
     for space, numbers in zip(tally.spaces, tally.by_space, strict=True):
         low, middle, high = (f"{numbers.nearest.quantile(share):.3g}" for share in (0.05, 0.5, 0.95))
-        rows.append([label(space), f"{numbers.donors.total:,}", f"{numbers.donors.quantile(0.5):.3g}", middle, low, high])
+        rows.append(
+            [label(space), f"{numbers.donors.total:,}", f"{numbers.donors.quantile(0.5):.3g}", middle, low, high]
+        )
     return Plate(
         "distances",
         "Distance to the donors",
-        "How far the donors are from the proteins they lend terms to: hatched, the nearest donor of each protein; grey, "
-        "all donors. Distances of different models and layers have different scales and cannot be compared. Each axis "
-        "ends where 99.5% of the donors are included.",
+        "How far the donors are from the proteins they lend terms to: hatched, the nearest donor of each protein; "
+        "grey, all donors. Distances of different models and layers have different scales and cannot be compared. "
+        "Each axis ends where 99.5% of the donors are included.",
         figures.distances(tally, overview.metric),
-        ["model and layer", "donors", "median, all donors", "median, nearest", "5% of the nearest", "95% of the nearest"],
+        [
+            "model and layer",
+            "donors",
+            "median, all donors",
+            "median, nearest",
+            "5% of the nearest",
+            "95% of the nearest",
+        ],
         rows,
     )
 
@@ -163,9 +177,9 @@ def _overlap(overview: Overview) -> Plate:
     return Plate(
         "agreement",
         "Agreement between models and layers",
-        "Above, each pair of models and layers over the proteins annotated by both: the share of proteins with the same "
-        "nearest donor, and how many of a protein's terms both found (mean Jaccard index). Below, in how many of the "
-        f"{len(tally.spaces)} models and layers a pair of protein and term was found.",
+        "Above, each pair of models and layers over the proteins annotated by both: the share of proteins with the "
+        "same nearest donor, and how many of a protein's terms both found (mean Jaccard index). Below, in how many "
+        f"of the {len(tally.spaces)} models and layers a pair of protein and term was found.",
         figures.overlap(tally),
         ["pair", "proteins annotated by both", "same terms", "same nearest donor"],
         rows,
@@ -196,8 +210,13 @@ def _aspects(overview: Overview) -> Plate:
     tally, n = overview.tally, len(overview.account)
     distinct = {aspect: sum(a == aspect for a in tally.aspects.values()) for aspect in ASPECT_NAMES}
     rows = [
-        [name, f"{tally.proteins_of_aspect[a]:,}", percent(tally.proteins_of_aspect[a], n)]
-        + [f"{tally.pairs_of_aspect[a]:,}", f"{distinct[a]:,}"]
+        [
+            name,
+            f"{tally.proteins_of_aspect[a]:,}",
+            percent(tally.proteins_of_aspect[a], n),
+            f"{tally.pairs_of_aspect[a]:,}",
+            f"{distinct[a]:,}",
+        ]
         for a, name in ASPECT_NAMES.items()
     ]
     return Plate(
@@ -227,5 +246,8 @@ def _slims(overview: Overview) -> Iterator[Plate]:
             "",
             figures.slim(named, annotated),
             ["term", "name", "proteins", "share"],
-            [[go_id, title, f"{n:,}", percent(n, annotated)] for (go_id, _), (title, n) in zip(ranked, named)],
+            [
+                [go_id, title, f"{n:,}", percent(n, annotated)]
+                for (go_id, _), (title, n) in zip(ranked, named, strict=True)
+            ],
         )

@@ -160,8 +160,8 @@ class Tally:
         self.terms_per_protein.update(np.bincount(protein, minlength=block.proteins).tolist())
         counts = np.bincount(term, minlength=len(block.go_ids))
         firsts = block.first(block.term)
-        named = zip(*(block.rows[name].take(firsts).tolist() for name in ("go_id", "go_description", "category")))
-        for go_id, name, aspect in named:
+        columns = (block.rows[name].take(firsts).tolist() for name in ("go_id", "go_description", "category"))
+        for go_id, name, aspect in zip(*columns, strict=True):
             self.names.setdefault(go_id, name)
             self.aspects.setdefault(go_id, aspect)
         self.proteins_of_term.update(dict(zip(block.go_ids, counts.tolist(), strict=True)))
@@ -228,4 +228,5 @@ def places_of(rows: pd.DataFrame, spaces: Sequence[tuple[str, int]]) -> np.ndarr
     model, models = pd.factorize(rows["model_name"])
     layer, layers = pd.factorize(rows["layer_index"])
     known = np.array([[place.get((str(m), int(n)), -1) for n in layers] for m in models], dtype=np.int64)
+    known = known.reshape(len(models), len(layers))
     return known[model, layer]

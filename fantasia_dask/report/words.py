@@ -14,7 +14,8 @@ def printable(text: str) -> str:
     'Homo sapiens�'
     """
     return "".join(
-        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text.replace("\u2028", " ")
+        c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}"
+        for c in text.replace("\u2028", " ")
     )
 
 

@@ -16,18 +16,16 @@
       i, accession, length: data.lengths[i], count: data.counts[i], reliability: null, identity: null,
       name: "", go: "", donor: "", gene: "", organism: "", space: "", aspect: "", reason: reasons.get(i) || "",
     }));
-    for (const aspect of aspects) {
-      const best = data.best[aspect];
-      best.protein.forEach((protein, j) => {
-        const row = rows[protein];
-        if (aspects.length > 1 && data.aspect[protein] !== aspect) return;
-        const donor = best.donor[j];
-        Object.assign(row, {
-          aspect, reliability: best.reliability[j], identity: best.identity[j], space: data.spaces[best.space[j]],
-          go: data.terms.id[best.term[j]], name: data.terms.name[best.term[j]],
-          donor: data.donors.accession[donor], gene: data.donors.gene[donor],
-          organism: data.organisms[data.donors.organism[donor]],
-        });
+    for (const row of rows) {
+      const aspect = aspects.length > 1 ? data.aspect[row.i] : aspects[0];
+      const term = aspect ? data.best[aspect].term[row.i] : -1;
+      if (term < 0) continue;
+      const pair = data.best[aspect].pair[row.i], donor = data.pairs.donor[pair], identity = data.pairs.identity[pair];
+      Object.assign(row, {
+        aspect, go: data.terms.id[term], name: data.terms.name[term], space: data.spaces[data.pairs.space[pair]],
+        reliability: data.pairs.reliability[pair] / 1e4, identity: identity === null ? null : identity / 1e3,
+        donor: data.donors.accession[donor], gene: data.donors.gene[donor],
+        organism: data.organisms[data.donors.organism[donor]],
       });
     }
     for (const row of rows) {
