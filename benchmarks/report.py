@@ -4,8 +4,9 @@ A reference and queries are simulated at a realistic size: proteins of 380 resid
 donor drawn from a graph of 40,000 terms, k = 5. The run is a real one, on vectors of 8 dimensions so that its lookup
 costs nothing; then each stage and each export is made alone and its CPU time is taken, that of threads included.
 
-    python benchmarks/report.py             # 20,000 queries, 50,000 donors
-    python benchmarks/report.py --quick     # a tenth of both, under a minute
+    python benchmarks/report.py                       # 20,000 queries, 50,000 donors
+    python benchmarks/report.py --alignments trace    # with alignments, some minutes
+    python benchmarks/report.py --quick               # a tenth of both
 """
 
 from __future__ import annotations
@@ -16,19 +17,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import process_time
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from fantasia_dask import run
 from fantasia_dask.cluster import connect
 from fantasia_dask.config import make_config
+from fantasia_dask.pipeline.files import write_files
 from fantasia_dask.pipeline.report import open_finished
+from fantasia_dask.pipeline.terms import annotate
 from fantasia_dask.progress import Progress
 from fantasia_dask.reference.build import ReferenceTables, typed
 from fantasia_dask.reference.bundle import write_reference
+from fantasia_dask.run_folder import RunFolder
 from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space
-from fantasia_dask.store import StoreWriter
+from fantasia_dask.settings import ExportName
+from fantasia_dask.store import StoreWriter, remove
 
 TERMS_IN_GRAPH = 40_000
 TERMS_PER_DONOR = 5
@@ -92,8 +99,8 @@ def simulate_run(folder: Path, queries: int, donors: int, layers: int, k: int) -
         }
     )
     annotated = np.repeat(number, TERMS_PER_DONOR)
-    # Few terms are common and most are rare.
-    drawn = np.minimum(rng.zipf(1.3, len(annotated)), TERMS_IN_GRAPH - 3) + 2
+    # Few terms are common and most are rare: log-uniform.
+    drawn = np.minimum((TERMS_IN_GRAPH ** rng.random(len(annotated))).astype(int), TERMS_IN_GRAPH - 3) + 2
     annotations = pd.DataFrame(
         {"protein": annotated, "go_id": terms["go_id"].to_numpy()[drawn], "aspect": terms["aspect"].to_numpy()[drawn]}
     )
@@ -121,23 +128,43 @@ def simulate_run(folder: Path, queries: int, donors: int, layers: int, k: int) -
 
 @contextmanager
 def taking(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Note the CPU seconds of a block, those of its threads included."""
     begun = process_time()
     yield
     seconds[name] = process_time() - begun
 
 
-def measure(folder: Path, aligned: bool) -> dict[str, float]:
-    """Return CPU seconds by stage and export."""
-    from fantasia_dask.pipeline.files import write_files
-    from fantasia_dask.pipeline.terms import annotate
-
+def measure(folder: Path, alignments: str | None) -> dict[str, float]:
+    """Return CPU seconds by stage, and by export: what it costs beyond a report without any."""
     seconds: dict[str, float] = {}
+    quiet = Progress(quiet=True)
+    bare: dict[str, Any] = {"exports": [], "topgo": False, "postprocess.summary.enabled": False}
     with connect("local") as client:
-        finished = open_finished(folder, {"alignments": "trace" if aligned else "none"})
-        with taking(seconds, "annotate"):
-            annotate(finished, client, Progress(quiet=True))
-    with taking(seconds, "report"):
-        write_files(finished)
+        if alignments:
+            with taking(seconds, f"alignments ({alignments}) and annotation"):
+                annotate(open_finished(folder, {"alignments": alignments}), client, quiet)
+            annotated = {"alignments": alignments}
+        else:
+            remove(RunFolder(folder).annotations)
+            with taking(seconds, "annotation, no alignments"):
+                annotate(open_finished(folder), client, quiet)
+            annotated = {}
+    exports = {
+        "report without exports": {},
+        "summary": {"postprocess.summary.enabled": True},
+        "topgo": {"topgo": True},
+        **{name: {"exports": [name]} for name in get_args(ExportName)},
+        "consensus, propagated": {"exports": ["consensus"], "postprocess.terms": "propagated"},
+        "consensus, specific": {"exports": ["consensus"], "postprocess.terms": "specific"},
+        "raw_csv": {"raw_csv": True},
+    }
+    for name, changes in exports.items():
+        with taking(seconds, name):
+            write_files(open_finished(folder, annotated | bare | changes))
+    floor = seconds["report without exports"]
+    seconds |= {name: seconds[name] - floor for name in list(exports)[1:]}
+    with taking(seconds, "whole report, as usual"):
+        write_files(open_finished(folder, annotated))
     return seconds
 
 
@@ -146,17 +173,19 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=20_000)
     parser.add_argument("--donors", type=int, default=50_000)
     parser.add_argument("--layers", type=int, default=1, help="embedding spaces")
-    parser.add_argument("-k", type=int, default=5)
-    parser.add_argument("--align", action="store_true")
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("-k", type=int, default=5, help="neighbours per query")
+    parser.add_argument("--alignments", choices=("trace", "statistics"), help="align too, which takes minutes")
+    parser.add_argument("--quick", action="store_true", help="a tenth of queries and donors")
     arguments = parser.parse_args()
     size = 10 if arguments.quick else 1
+    queries, donors = arguments.queries // size, arguments.donors // size
     with tempfile.TemporaryDirectory() as name:
-        folder = simulate_run(
-            Path(name), arguments.queries // size, arguments.donors // size, arguments.layers, arguments.k
-        )
-        for what, seconds in measure(folder, arguments.align).items():
-            print(f"{what:<24}{seconds:8.1f}")
+        folder = simulate_run(Path(name), queries, donors, arguments.layers, arguments.k)
+        seconds = measure(folder, arguments.alignments)
+        rows = sum(pq.ParquetFile(part).metadata.num_rows for part in folder.glob("annotations/*/*/*.parquet"))
+    print(f"{queries} queries, k = {arguments.k}, {arguments.layers} spaces, {rows} raw rows: CPU seconds")
+    for what, taken in seconds.items():
+        print(f"{what:<40}{taken:8.2f}")
 
 
 if __name__ == "__main__":

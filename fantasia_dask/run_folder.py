@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import InputError
+from .schema import HITS, PART_QUERIES, Space, names
 from .store import remove
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "EXPORTS",
     "MANIFEST_FORMAT",
     "RunFolder",
     "aside",
     "file_sha256",
     "peak_memory_bytes",
+    "read_parquet",
     "software_versions",
     "text_aside",
     "write_aside",
@@ -42,11 +45,14 @@ REPORTED_PACKAGES = (
 
 MANIFEST_FORMAT = "fantasia-dask-run"
 
-RESULTS = (
-    "hits", "annotations", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
-    "query_index_mapping.csv", "status.tsv", "manifest.json", "report.html", "figures",
+EXPORTS = (
+    "summary.csv", "summary.tsv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations.tsv.gz",
+    "sequences.fasta", "query_index_mapping.csv", "ro-crate-metadata.json", "report.html", "figures",
 )  # fmt: skip
-"""What a run makes of its embeddings, and makes anew each time."""
+"""What a report makes, and makes anew each time."""
+
+RESULTS = ("donors", "status.tsv", "manifest.json", *EXPORTS)
+"""What a run makes of its hits and annotations, and makes anew each time."""
 
 
 @dataclass(frozen=True)
@@ -78,34 +84,48 @@ class RunFolder:
     @property
     def donors(self) -> Path:
         """The numbers of the reference proteins that passed the taxonomy filter."""
-        return self.path / "hits" / "donors.parquet"
+        return self.path / "donors" / "proteins.parquet"
 
     @property
     def newer_annotations(self) -> Path:
         """The reference's annotations in the terms of the configured ontology; only when one is configured."""
-        return self.path / "hits" / "annotations.parquet"
+        return self.path / "donors" / "annotations.parquet"
 
     @property
     def newer_terms(self) -> Path:
         """The terms of the configured ontology; only when one is configured."""
-        return self.path / "hits" / "terms.parquet"
+        return self.path / "donors" / "terms.parquet"
+
+    @property
+    def newer_relations(self) -> Path:
+        """The edges of the configured ontology; only when one is configured."""
+        return self.path / "donors" / "relations.parquet"
 
     def embeddings(self, file_format: str) -> Path:
         """The query vectors."""
         return self.path / ("embeddings.h5" if file_format == "hdf5" else "embeddings.zarr")
 
     def hits(self, model: str, layer: int) -> Path:
-        """The neighbours found in one embedding space, `schema.HITS`."""
-        return self.path / "hits" / f"model={model}" / f"layer={layer}.parquet"
+        """The neighbours found in one embedding space: a folder of Parquet parts of `schema.HITS`."""
+        return self.path / "hits" / f"model={model}" / f"layer={layer}"
+
+    def read_hits(self, model: str, layer: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the neighbours found in one embedding space: columns of `schema.HITS`, in the order of the queries."""
+        import pandas as pd
+
+        parts = sorted(self.hits(model, layer).glob("part-*.parquet"))
+        wanted = names(HITS) if columns is None else list(columns)
+        nothing = pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in HITS if c.name in wanted})
+        return pd.concat([read_parquet(part, wanted) for part in parts] or [nothing], ignore_index=True)
 
     @property
     def annotations(self) -> Path:
         """The transferred terms, a Parquet dataset of `schema.RAW_ANNOTATIONS`."""
         return self.path / "annotations"
 
-    def annotation_part(self, model: str, layer: int, part: int) -> Path:
-        """The terms of one block of queries in one embedding space."""
-        return self.annotations / f"model={model}" / f"layer={layer}" / f"part-{part:05d}.parquet"
+    def annotations_of(self, model: str, layer: int) -> Path:
+        """The transferred terms of one embedding space: a folder of Parquet parts, cut like the hits."""
+        return self.annotations / f"model={model}" / f"layer={layer}"
 
     def read_manifest(self) -> dict[str, Any]:
         """Return what is known about a finished run.
@@ -127,10 +147,29 @@ class RunFolder:
             raise InputError(f"{self.manifest} is not the manifest of a run: expected format {MANIFEST_FORMAT}.")
         return manifest
 
-    def clear_results(self) -> None:
-        """Remove what an earlier run of this name found, so that nothing of it is taken for the new one's."""
+    def clear_exports(self) -> None:
+        """Remove what a report makes, so that nothing stays that is no longer wanted."""
+        for name in EXPORTS:
+            remove(self.path / name)
+
+    def read_queries(self) -> Iterator[pd.DataFrame]:
+        """Yield the query proteins a part at a time, `schema.QUERIES`."""
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(self.queries).iter_batches(PART_QUERIES):
+            yield batch.to_pandas()
+
+    def clear_results(self, spaces: Iterable[Space]) -> None:
+        """Remove what an earlier run of this name made and this one makes anew, or does not make at all.
+
+        Hits and annotations of these spaces stay: their ledgers tell what of them is taken up.
+        """
         for name in RESULTS:
             remove(self.path / name)
+        wanted = {folder(s.model, s.layer) for s in spaces for folder in (self.hits, self.annotations_of)}
+        for found in [*self.path.glob("hits/*/*"), *self.path.glob("annotations/*/*")]:
+            if found not in wanted:
+                remove(found)
 
     @property
     def log(self) -> Path:
@@ -217,7 +256,34 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, aside; equal tables give equal bytes."""
+def write_parquet(frame: pd.DataFrame, path: Path, group_rows: int | None = None) -> None:
+    """Write a table as Parquet, aside, with a checksum on every page; equal tables give equal bytes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    path : Path
+    group_rows : int, optional
+        Rows that a reader can fetch without the others.
+    """
     with aside(path) as partial:
-        frame.to_parquet(partial, index=False, compression="zstd")
+        frame.to_parquet(partial, index=False, compression="zstd", write_page_checksum=True, row_group_size=group_rows)
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table that `write_parquet` wrote, and verify its checksums.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or missing.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read ({reason}): delete it; the same command makes it again.") from error

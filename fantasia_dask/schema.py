@@ -19,10 +19,12 @@ __all__ = [
     "HITS",
     "NO_DONOR",
     "OUTCOME",
+    "PART_QUERIES",
     "PROTEINS",
     "QUERIES",
     "RAW_ANNOTATIONS",
     "RELATIONS",
+    "SLIM_COUNTS",
     "STATUS",
     "SUBSETS",
     "TAXONOMY",
@@ -37,6 +39,9 @@ HIT = np.dtype([("distance", "f8"), ("row", "i8")])
 
 NO_DONOR = -1
 """The row of a `HIT` that stands for "no donor left"; its distance is infinite."""
+
+PART_QUERIES = 1024
+"""Queries whose hits, and whose annotations, are one file: fixed, so that no file depends on the cluster."""
 
 ASPECTS = {"F": "MF", "P": "BP", "C": "CC"}
 """GAF's one-letter aspects and the categories that FANTASIA writes."""
@@ -102,6 +107,7 @@ QUERIES = (
     Column("length", "int64", "length of the sequence; 0 when only a vector was given and no sequence", "residues"),
     Column("sequence", "str", "amino acids, upper case", missing="empty string"),
     Column("distinct", "int64", "number of the distinct sequence, in order of first appearance"),
+    Column("description", "str", "the rest of the FASTA header", missing="empty string"),
 )
 """One line per query protein."""
 
@@ -217,8 +223,10 @@ RAW_ANNOTATIONS = (
     Column("alignment_length_sw", "float64", "as alignment_length, local alignment", missing="NaN"),
     Column("distance_metric", "str", "cosine or euclidean"),
     Column("distance_threshold", "float64", "largest distance allowed", missing="NaN"),
+    Column("alignment_method", "str", "trace or statistics: how the pair was aligned", missing="empty string"),
 )
-"""One line per query, donor protein and GO annotation, for one embedding space: FANTASIA's raw columns."""
+"""One line per query, donor protein and GO annotation, for one embedding space: FANTASIA's raw columns, and how the
+pair was aligned."""
 
 CONSENSUS = (
     Column("accession", "str", "query protein, exactly as given; its gene where genes are wanted"),
@@ -237,3 +245,12 @@ CONSENSUS = (
     Column("donor_ids", "str", "accessions of the donors, the most reliable first, joined by |"),
 )  # fmt: skip
 """One line per query protein, or gene, and GO term, over all models and layers."""
+
+SLIM_COUNTS = (
+    Column("go_id", "str", "term of the slim"),
+    Column("category", "str", "BP, MF or CC", missing="empty string"),
+    Column("go_description", "str", "name of the term", missing="empty string"),
+    Column("proteins", "int64", "query proteins, or genes, that have the term or one below it"),
+    Column("share", "float64", "of the proteins that have any term"),
+)
+"""One line per term of a GO slim."""

@@ -92,6 +92,26 @@ def _bytes(value: Any) -> Any:
     return _a_number(value)
 
 
+def _database(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise ValueError("expected a short name of letters, digits and _ . -, such as ENSEMBL")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"expected a regular expression ({error})") from error
+    if not groups:
+        raise ValueError(r"expected a group that holds the gene, as in gene:(\S+)")
+    return value
+
+
+def _once(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value))
+
+
 Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1)]
 Natural = Annotated[int, BeforeValidator(_a_number), Field(ge=0)]
 Number = Annotated[float, BeforeValidator(_a_number), Field(allow_inf_nan=False)]
@@ -105,6 +125,13 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 Statistic = Literal["min", "max", "mean"]
 STATISTICS: tuple[Statistic, ...] = ("min", "max", "mean")
 Weight = Number | dict[Statistic, Number]
+ExportName = Literal[
+    "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "multiqc", "ro-crate", "cafa", "raw-tsv"
+]
+Exports = Annotated[tuple[ExportName, ...], BeforeValidator(_several), AfterValidator(_once)]
+USUAL_EXPORTS: tuple[ExportName, ...] = (
+    "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "multiqc", "ro-crate",
+)  # fmt: skip
 Profile = Literal["pis-3.1", "clean"]
 Family = Literal["esm2", "t5", "esmc"]
 
@@ -351,6 +378,42 @@ class PostprocessSettings(_Settings):
         description="Whether raw rows carry both sequences. Set it to false to save disk space in large runs.",
     )
     summary: SummarySettings = Field(default_factory=SummarySettings, description="One line per query and term.")
+    terms: Literal["direct", "specific", "propagated"] = Field(
+        default="direct",
+        description="Which terms a protein has in the consensus and in the exports made from it: direct, those that "
+        "its donors have; specific, of these only the ones that no other implies; propagated, with all that they "
+        "imply. Formats that have a rule of their own keep it.",
+    )
+    gene_map: Path | None = Field(
+        default=None,
+        description="Tab-separated table of proteins and their genes: the consensus and the exports made from it then "
+        "have a line per gene, from all of its isoforms; null: per protein.",
+    )
+    gene_pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        default=None,
+        description="Regular expression whose first group finds the gene in a FASTA header, such as gene:(\\S+); "
+        "instead of gene_map.",
+    )
+    slim: str = Field(
+        default="goslim_generic",
+        description="GO slim whose terms are counted in goslim.tsv: name of a subset that the reference knows, or the "
+        "path of an OBO file. The default is passed over where the reference does not know it.",
+    )
+    database: Annotated[str, AfterValidator(_database)] = Field(
+        default="LOCAL",
+        description="Where the accessions are from, the first column of GAF. Set it before handing annotations to a "
+        "database, for instance to ENSEMBL.",
+    )
+    taxon: Annotated[int, BeforeValidator(_a_number), Field(ge=1)] = Field(
+        default=32644,
+        description="NCBI taxon id of the query proteins, for GAF and GPI; 32644 stands for unidentified.",
+    )
+
+    @model_validator(mode="after")
+    def _check_genes(self) -> PostprocessSettings:
+        if self.gene_map is not None and self.gene_pattern is not None:
+            raise _clash("gene_map and gene_pattern are both set: expected one of them")
+        return self
 
 
 class Config(_Settings):
@@ -446,16 +509,22 @@ class Config(_Settings):
         description="Whether report.html is written, a page with figures that tells what was found. Set it to false in "
         "a workflow that nobody looks at.",
     )
+    exports: Exports = Field(
+        default=USUAL_EXPORTS,
+        description="What is written beside summary, topGO maps and raw rows: consensus (consensus.tsv); in exports/ "
+        "gaf, gpad (with gpi), clusterprofiler, goatools, goslim, multiqc; ro-crate (ro-crate-metadata.json); on "
+        "request cafa and raw-tsv (annotations.tsv.gz). [] for none.",
+    )
     raw_csv: bool = Field(
         default=False,
         description="Whether the raw rows are written as FANTASIA's CSV files too, one per query. Slow: Parquet has "
         "them all.",
     )
-    alignments: Literal["trace", "stats", "none"] = Field(
+    alignments: Literal["trace", "statistics", "none"] = Field(
         default="trace",
         description="How a query is aligned with its donors: trace gives identity and similarity, globally and "
-        "locally, as FANTASIA does; stats counts without a traceback, about twice as fast, and may take another of "
-        "several equally good alignments; none leaves those columns empty, when only the embedding counts.",
+        "locally, as FANTASIA does; statistics counts without a traceback, about twice as fast, and may take another "
+        "of several equally good alignments; none leaves those columns empty, when only the embedding counts.",
     )
     embedding: EmbeddingSettings = Field(description="Models, layers, and how their vectors are made and compared.")
     cluster: ClusterSettings = Field(default_factory=ClusterSettings, description="Where the work is done.")

@@ -46,7 +46,8 @@ def read_gene_map(path: str | os.PathLike[str], accessions: Collection[str]) -> 
     >>> read_gene_map(file, ["A.1", "A.2", "B.1"])
     {'A.1': 'A', 'A.2': 'A'}
     """
-    known, genes = set(accessions), {}
+    known = set(accessions)
+    genes: dict[str, str] = {}
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             fields = line.rstrip("\r\n").split("\t")

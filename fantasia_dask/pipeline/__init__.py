@@ -94,8 +94,8 @@ def _run(
             status = status_of_given(job, store)
         reference = job.reference
         if reference is not None:
-            folder.clear_results()
-            write_queries(folder, store)
+            folder.clear_results(spaces)
+            write_queries(folder, store, job.proteins)
             write_donors(job, folder)
             with clock.stage("lookup"):
                 separation = separate(job, store, progress)

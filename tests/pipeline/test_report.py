@@ -69,7 +69,7 @@ def test_write_report__overrides_are_kept(lookup_config, run_quietly, report):
     run_quietly(config)
     report(config.run_folder, alignments="none", precision=2)
     assert load_config(config.run_folder / "config.yaml").alignments == "none"
-    annotations = pd.read_parquet(RunFolder(config.run_folder).annotation_part("Sim", 0, 0))
+    annotations = pd.read_parquet(RunFolder(config.run_folder).annotations_of("Sim", 0) / "part-00000.parquet")
     assert annotations["identity"].isna().all()
     assert (annotations["reliability_index"] != annotations["reliability_index"].round(2)).any()
     summary = pd.read_csv(config.run_folder / "summary.csv")

@@ -55,6 +55,7 @@ def golden_rows(golden):
         rows = pd.concat([pd.read_csv(path, **read) for path in files], ignore_index=True)
         # A file per model, layer and query: bring the queries in order, spaces and lines stay in theirs.
         rows = rows.sort_values("accession", kind="stable", ignore_index=True)
+        rows["alignment_method"] = "trace"
         rows = rows.astype({column.name: column.dtype for column in RAW_ANNOTATIONS})
         config = yaml.safe_load((golden / "outputs" / case / "config.yaml").read_text())
         settings = config["postprocess"]["summary"]
