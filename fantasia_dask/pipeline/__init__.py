@@ -23,7 +23,7 @@ from .files import FinishedRun, write_files
 from .job import Job, check
 from .neighbours import look_up, write_donors, write_queries
 from .outcome import Clock, RunSummary, describe_run, outcome_of, summarise_run
-from .page import write_page_of
+from .page import write_plain_page
 from .report import write_report
 from .separation import separate
 from .terms import annotate
@@ -110,8 +110,8 @@ def _run(
     with clock.stage("report"):
         if reference is not None:
             files = write_files(replace(finished, manifest=manifest))
-        if job.config.report:
-            files = [write_page_of(folder, job.config, manifest, reference), *files]
+        elif job.config.report:
+            files = [write_plain_page(folder, job.config, manifest)]
     files = [*files, folder.status, folder.manifest, folder.log]
     summary = replace(summary, seconds=clock.seconds, files=tuple(files))
     write_json(

@@ -13,7 +13,6 @@ from ..progress import Progress
 from ..run_folder import RunFolder, file_sha256, write_aside
 from ..schema import Space
 from .files import FinishedRun, write_files
-from .page import write_page_of
 from .terms import annotate
 
 if TYPE_CHECKING:
@@ -71,10 +70,7 @@ def write_report(
             annotate(run, cluster, progress)
         if overrides:
             write_aside(run.folder.config, dump_config(run.config))
-        files = write_files(run)
-        if run.config.report:
-            files = [write_page_of(run.folder, run.config, run.manifest, run.reference), *files]
-        return tuple(files)
+        return tuple(write_files(run))
 
 
 def _config(folder: RunFolder, overrides: Mapping[str, Any] | Sequence[str]) -> Config:

@@ -51,7 +51,7 @@ def style() -> Iterator[None]:
     """Draw and save alike on every machine: nothing of the user's own settings, no date, no random names."""
     import matplotlib as mpl
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": "fantasia-dask",
         "svg.fonttype": "none",
         "text.parse_math": False,

@@ -105,7 +105,7 @@ def write_run(tmp_path_factory, make_rows):
             rows[name] = values
         for model, layer in spaces:
             here = (rows["model_name"] == model) & (rows["layer_index"] == layer)
-            write_annotations(rows[here], folder.annotation_part(model, layer, 0))
+            write_annotations(rows[here], folder.annotations_of(model, layer) / "part-00000.parquet")
         models = {model: {} for model, _ in spaces} or {"A": {}}
         config = make_config({"input": "ants.fasta", "prefix": "ants", "embedding": {"models": models}} | settings)
         known = {**MANIFEST, "spaces": [{"model": m, "layer": n, **SPACE} for m, n in spaces]} | (manifest or {})
