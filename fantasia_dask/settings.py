@@ -633,6 +633,11 @@ class Config(_Settings):
         default=4, description="Decimals in the text files. Parquet keeps every digit."
     )
     topgo: bool = Field(default=True, description="Whether gene-to-GO maps for topGO are written.")
+    report: bool = Field(
+        default=True,
+        description="Whether report.html is written, a page with figures that tells what was found. Set it to false in "
+        "a workflow that nobody looks at.",
+    )
     exports: Exports = Field(
         default=USUAL_EXPORTS,
         description="What is written beside summary, topGO maps and raw rows: consensus (consensus.tsv); in exports/ "

@@ -23,6 +23,7 @@ from .files import FinishedRun, write_files
 from .job import Job, check
 from .neighbours import look_up, write_donors, write_queries
 from .outcome import Clock, RunSummary, describe_run, outcome_of, summarise_run
+from .page import write_plain_page
 from .report import write_report
 from .separation import separate
 from .terms import annotate
@@ -108,9 +109,11 @@ def _run(
     summary = summarise_run(job, folder, outcome_of(job, folder, status, spaces), spaces)
     manifest = describe_run(job, store, spaces, summary, clock)
     files: list[Path] = []
-    if reference is not None:
-        with clock.stage("report"):
+    with clock.stage("report"):
+        if reference is not None:
             files = write_files(replace(finished, manifest=manifest))
+        elif job.config.report:
+            files = [write_plain_page(folder, job.config, manifest)]
     files = [*files, folder.status, folder.manifest, folder.log]
     summary = replace(summary, seconds=clock.seconds, files=tuple(files))
     write_json(
