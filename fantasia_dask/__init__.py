@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .config import load_config
     from .embed.blocks import embed_proteins
     from .errors import FantasiaWarning, InputError
+    from .explore.run import open_run
     from .lookup.blockwise import nearest_neighbours
     from .pipeline import build_reference, run
     from .reference.bundle import open_reference
@@ -33,6 +34,7 @@ __all__ = [
     "load_config",
     "nearest_neighbours",
     "open_reference",
+    "open_run",
     "open_store",
     "read_fasta",
     "run",
@@ -48,6 +50,7 @@ _HOMES = {
     "load_config": "config",
     "nearest_neighbours": "lookup.blockwise",
     "open_reference": "reference.bundle",
+    "open_run": "explore.run",
     "open_store": "store",
     "read_fasta": "sequences",
     "run": "pipeline",

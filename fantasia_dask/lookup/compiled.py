@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-__all__ = ["exact_hits", "nominate", "prepare", "squared_norms"]
+__all__ = ["block_distances", "exact_hits", "nominate", "pair_distances", "prepare", "squared_norms"]
 
 LANES = 64  # partial sums of one float64 sum: a fixed order, and one that the compiler can vectorise
 SCAN = 64  # scores looked at together before any of them is looked at alone
@@ -270,3 +270,33 @@ def exact_hits(  # type: ignore[no-untyped-def]
             distance = _distance(queries[i], reference[row], q_squares[i], r_squares[column], euclidean, lanes)
             if distance <= threshold:
                 _insert(distances[i], found[i], distance, rows[row])
+
+
+@njit(nogil=True, cache=True)
+def _any_distance(x, y, x_square, y_square, euclidean, lanes):  # type: ignore[no-untyped-def]
+    """As `_distance`, for vectors that may hold NaN: NaN, which `_distance` would clip."""
+    if np.isnan(x_square + y_square):
+        return np.nan
+    return _distance(x, y, x_square, y_square, euclidean, lanes)
+
+
+@njit(nogil=True, cache=True)
+def block_distances(queries, reference, euclidean, out):  # type: ignore[no-untyped-def]
+    """Write the distance of every row of `queries` (b, d) to every row of `reference` (n, d) to `out` (b, n)."""
+    lanes = np.empty(LANES, np.float64)
+    squares = np.empty(reference.shape[0], np.float64)
+    for j in range(reference.shape[0]):
+        squares[j] = _inner(reference[j], reference[j], lanes)
+    for i in range(queries.shape[0]):
+        square = _inner(queries[i], queries[i], lanes)
+        for j in range(reference.shape[0]):
+            out[i, j] = _any_distance(queries[i], reference[j], square, squares[j], euclidean, lanes)
+
+
+@njit(nogil=True, cache=True)
+def pair_distances(queries, reference, euclidean, out):  # type: ignore[no-untyped-def]
+    """Write the distance of row i of `queries` (n, d) to row i of `reference` (n, d) to `out` (n,)."""
+    lanes = np.empty(LANES, np.float64)
+    for i in range(queries.shape[0]):
+        x, y = queries[i], reference[i]
+        out[i] = _any_distance(x, y, _inner(x, x, lanes), _inner(y, y, lanes), euclidean, lanes)
