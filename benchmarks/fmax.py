@@ -163,7 +163,7 @@ def nearest_and_random(data: Path, folder: Path, k: int = 5) -> dict[str, pd.Dat
     """Return the term scores of the nearest donors, and of as many random ones."""
     reference = make_reference(data, folder)
     output = look_up(data, folder, reference, k)
-    hits = pd.read_parquet(output.hits(MODEL, 0))
+    hits = output.read_hits(MODEL, 0)
     accession = pd.read_parquet(output.queries)["accession"]
     bundle = open_reference(reference)
     annotated = bundle.proteins.set_index("protein")["row"][bundle.annotations["protein"].unique()]

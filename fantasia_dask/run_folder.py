@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import InputError
+from .schema import HITS, Space, names
 from .store import remove
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = [
     "RunFolder",
     "file_sha256",
     "peak_memory_bytes",
+    "read_parquet",
     "software_versions",
     "write_aside",
     "write_json",
@@ -36,10 +39,10 @@ REPORTED_PACKAGES = (
 )  # fmt: skip
 
 RESULTS = (
-    "hits", "annotations", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
+    "donors", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
     "query_index_mapping.csv", "status.tsv", "manifest.json",
 )  # fmt: skip
-"""What a run makes of its embeddings, and makes anew each time."""
+"""What a run makes of its hits and annotations, and makes anew each time."""
 
 
 @dataclass(frozen=True)
@@ -71,39 +74,55 @@ class RunFolder:
     @property
     def donors(self) -> Path:
         """The numbers of the reference proteins that passed the taxonomy filter."""
-        return self.path / "hits" / "donors.parquet"
+        return self.path / "donors" / "proteins.parquet"
 
     @property
     def newer_annotations(self) -> Path:
         """The reference's annotations in the terms of the configured ontology; only when one is configured."""
-        return self.path / "hits" / "annotations.parquet"
+        return self.path / "donors" / "annotations.parquet"
 
     @property
     def newer_terms(self) -> Path:
         """The terms of the configured ontology; only when one is configured."""
-        return self.path / "hits" / "terms.parquet"
+        return self.path / "donors" / "terms.parquet"
 
     def embeddings(self, file_format: str) -> Path:
         """The query vectors."""
         return self.path / ("embeddings.h5" if file_format == "hdf5" else "embeddings.zarr")
 
     def hits(self, model: str, layer: int) -> Path:
-        """The neighbours found in one embedding space, `schema.HITS`."""
-        return self.path / "hits" / f"model={model}" / f"layer={layer}.parquet"
+        """The neighbours found in one embedding space: a folder of Parquet parts of `schema.HITS`."""
+        return self.path / "hits" / f"model={model}" / f"layer={layer}"
+
+    def read_hits(self, model: str, layer: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the neighbours found in one embedding space: columns of `schema.HITS`, in the order of the queries."""
+        import pandas as pd
+
+        parts = sorted(self.hits(model, layer).glob("part-*.parquet"))
+        wanted = names(HITS) if columns is None else list(columns)
+        nothing = pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in HITS if c.name in wanted})
+        return pd.concat([read_parquet(part, wanted) for part in parts] or [nothing], ignore_index=True)
 
     @property
     def annotations(self) -> Path:
         """The transferred terms, a Parquet dataset of `schema.RAW_ANNOTATIONS`."""
         return self.path / "annotations"
 
-    def annotation_part(self, model: str, layer: int, part: int) -> Path:
-        """The terms of one block of queries in one embedding space."""
-        return self.annotations / f"model={model}" / f"layer={layer}" / f"part-{part:05d}.parquet"
+    def annotations_of(self, model: str, layer: int) -> Path:
+        """The transferred terms of one embedding space: a folder of Parquet parts, cut like the hits."""
+        return self.annotations / f"model={model}" / f"layer={layer}"
 
-    def clear_results(self) -> None:
-        """Remove what an earlier run of this name found, so that nothing of it is taken for the new one's."""
+    def clear_results(self, spaces: Iterable[Space]) -> None:
+        """Remove what an earlier run of this name made and this one makes anew, or does not make at all.
+
+        Hits and annotations of these spaces stay: their ledgers tell what of them is taken up.
+        """
         for name in RESULTS:
             remove(self.path / name)
+        wanted = {folder(s.model, s.layer) for s in spaces for folder in (self.hits, self.annotations_of)}
+        for found in [*self.path.glob("hits/*/*"), *self.path.glob("annotations/*/*")]:
+            if found not in wanted:
+                remove(found)
 
     @property
     def log(self) -> Path:
@@ -166,8 +185,30 @@ def peak_memory_bytes() -> int:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, aside; equal tables give equal bytes."""
+    """Write a table as Parquet, aside, with a checksum on every page; equal tables give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    frame.to_parquet(partial, index=False, compression="zstd")
+    with partial.open("wb") as file:
+        frame.to_parquet(file, index=False, compression="zstd", write_page_checksum=True)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table that `write_parquet` wrote, and verify its checksums.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or missing.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be read ({reason}): delete it; the same command makes it again.") from error

@@ -18,6 +18,7 @@ __all__ = [
     "HITS",
     "NO_DONOR",
     "OUTCOME",
+    "PART_QUERIES",
     "PROTEINS",
     "QUERIES",
     "RAW_ANNOTATIONS",
@@ -35,6 +36,9 @@ HIT = np.dtype([("distance", "f8"), ("row", "i8")])
 
 NO_DONOR = -1
 """The row of a `HIT` that stands for "no donor left"; its distance is infinite."""
+
+PART_QUERIES = 1024
+"""Queries whose hits, and whose annotations, are one file: fixed, so that no file depends on the cluster."""
 
 ASPECTS = {"F": "MF", "P": "BP", "C": "CC"}
 """GAF's one-letter aspects and the categories that FANTASIA writes."""

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -114,8 +115,53 @@ class StoredArray:
             if not file.exists():
                 raise InputError(f"{file} is missing: the store is incomplete. Make it or fetch it again.")
 
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Return some rows, in any order, shape (len(rows), ...), reading each chunk once."""
+        rows = np.asarray(rows)
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        chunks = rows // self.chunk_rows
+        for chunk in np.unique(chunks):
+            here, start = chunks == chunk, int(chunk) * self.chunk_rows
+            out[here] = self[start : start + self.chunk_rows][rows[here] - start]
+        return out
+
     def __dask_tokenize__(self) -> object:
         return ("StoredArray", str(self.path.absolute()), self.key, self.shape, self.path.stat().st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class StoredBlock:
+    """Some rows of a stored array: a pointer that stands for a block of vectors until it is sliced."""
+
+    array: StoredArray
+    rows: slice | np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, d)."""
+        return (len(self), *self.array.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the stored numbers."""
+        return self.array.dtype
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of one chunk on disk."""
+        return self.array.chunk_rows
+
+    def __len__(self) -> int:
+        return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        if not isinstance(self.rows, slice):
+            return self.array.take(self.rows[index])
+        start, stop, _ = index.indices(len(self))
+        return self.array[self.rows.start + start : self.rows.start + stop]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
 
 
 class EmbeddingStore:
@@ -221,6 +267,52 @@ class EmbeddingStore:
             asarray=False,
             meta=np.empty((0, 0), stored.dtype),
         )
+
+    def pointers(self, model: str, layer: int, block_rows: int, rows: np.ndarray | None = None) -> da.Array:
+        """Return vectors as a Dask array whose blocks are pointers (`StoredBlock`), for tasks that read for themselves.
+
+        Parameters
+        ----------
+        model, layer
+            The embedding space.
+        block_rows : int
+            Rows of one block.
+        rows : int array, shape (m,), optional
+            The rows wanted, in ascending order; by default all.
+
+        Returns
+        -------
+        dask array, shape (m, d), float16 or float32
+        """
+        import dask.array as da
+        from dask.base import tokenize
+        from dask.highlevelgraph import HighLevelGraph
+
+        stored = self.stored(model, layer)
+        m = len(self) if rows is None else len(rows)
+        cuts = [*range(0, m, block_rows), m]
+        blocks: list[StoredBlock] = []
+        for start, stop in pairwise(cuts):
+            some: slice | np.ndarray = slice(start, stop) if rows is None else rows[start:stop]
+            if rows is not None and rows[stop - 1] - rows[start] == stop - 1 - start:
+                some = slice(int(rows[start]), int(rows[stop - 1]) + 1)
+            blocks.append(StoredBlock(stored, some))
+        name = f"pointers-{tokenize(stored, block_rows, rows)}"
+        return da.Array(
+            HighLevelGraph.from_collections(name, {(name, i, 0): block for i, block in enumerate(blocks)}),
+            name,
+            chunks=(tuple(len(block) for block in blocks), (stored.shape[1],)),
+            meta=np.empty((0, 0), stored.dtype),
+        )
+
+    def fingerprint(self, model: str, layer: int) -> str:
+        """Return a SHA-256 of the vectors of one space, in hexadecimal; it does not depend on the file format."""
+        stored = self.stored(model, layer)
+        sha256 = hashlib.sha256(f"{stored.shape}{stored.dtype.str}".encode())
+        sha256.update(np.ascontiguousarray(self.present(model, layer)).data)
+        for start in range(0, len(self), self.chunk_rows):
+            sha256.update(np.ascontiguousarray(stored[start : start + self.chunk_rows]).data)
+        return sha256.hexdigest()
 
     def present(self, model: str, layer: int) -> np.ndarray:
         """Tell which proteins have a vector in this space: shape (n,), bool."""

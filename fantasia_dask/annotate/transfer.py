@@ -231,5 +231,8 @@ def write_annotations(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None
     schema = pa.schema([(column.name, kinds[column.dtype]) for column in RAW_ANNOTATIONS])
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
+    with partial.open("wb") as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)

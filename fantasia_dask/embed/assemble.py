@@ -72,14 +72,8 @@ class StoredRows:
     model: str
 
     def rows(self, layer: int, rows: np.ndarray) -> np.ndarray:
-        """Return the vectors of some rows, a chunk of the store at a time."""
-        stored = self.store.stored(self.model, layer)
-        vectors = np.empty((len(rows), stored.shape[1]), np.float32)
-        chunks = rows // stored.chunk_rows
-        for chunk in np.unique(chunks):
-            here, start = chunks == chunk, int(chunk) * stored.chunk_rows
-            vectors[here] = stored[start : start + stored.chunk_rows][rows[here] - start]
-        return vectors
+        """Return the vectors of some rows, float32."""
+        return self.store.stored(self.model, layer).take(rows).astype(np.float32, copy=False)
 
 
 def open_previous(out: Path) -> EmbeddingStore | None:

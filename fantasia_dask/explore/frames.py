@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..run_folder import read_parquet
 from ..schema import Column, names
 
 if TYPE_CHECKING:
@@ -41,14 +42,7 @@ def parquet_frame(parts: Sequence[Path], columns: Iterable[Column]) -> dd.DataFr
     meta = pd.DataFrame({column.name: pd.Series(dtype=column.dtype) for column in columns})
     if not parts:
         return dd.from_pandas(meta, npartitions=1)
-    return dd.from_map(_read_part, list(parts), columns=names(columns), meta=meta)
-
-
-def _read_part(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    # As one file: a reader of folders would add their model= and layer= as columns.
-    return pq.ParquetFile(path).read(columns=list(columns)).to_pandas()
+    return dd.from_map(read_parquet, list(parts), columns=names(columns), meta=meta)
 
 
 def separated_frame(path: Path) -> dd.DataFrame:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, did_you_mean
-from ..schema import HITS, PART_QUERIES, RAW_ANNOTATIONS, Space
+from ..run_folder import read_parquet
+from ..schema import HITS, PART_QUERIES, RAW_ANNOTATIONS, Space, names
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -144,12 +145,12 @@ class OpenSpace:
             Columns query, rank, row, distance, reliability, donor (accession), gene, organism. Of several reference
             proteins with the donor's sequence, the first is named.
         """
-        import pandas as pd
-
         row = self.query_rows([accession])[0]
-        part = self._parts(self.run.folder.hits(self.model, self.layer))[row // PART_QUERIES :][:1]
-        hits = pd.read_parquet(part[0], filters=[("query", "==", row)]) if part else self.hits.compute()
-        return self._named(hits)
+        part = self.run.folder.hits(self.model, self.layer) / f"part-{row // PART_QUERIES:05d}.parquet"
+        if not part.exists():
+            raise InputError(f"{self} of {self.run.path} has no neighbours: it was not looked up, or not so far.")
+        hits = read_parquet(part, names(HITS))
+        return self._named(hits[hits["query"] == row])
 
     @property
     def nearest(self) -> pd.DataFrame:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["nearest_neighbours"]
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 def nearest_neighbours(
     queries: da.Array,
@@ -32,8 +34,10 @@ def nearest_neighbours(
     keep: np.ndarray | None = None,
     apart: tuple[np.ndarray, np.ndarray] | None = None,
     asked: np.ndarray | None = None,
+    q_rows: np.ndarray | None = None,
     batch_size: int = 1024,
     split_every: int = 8,
+    device: str = "auto",
 ) -> da.Array:
     """Find the `k` reference rows closest to each query.
 
@@ -44,7 +48,8 @@ def nearest_neighbours(
     Parameters
     ----------
     queries : dask array, shape (q, d), float16 or float32
-        One row per query protein. Chunked along q only.
+        One row per query protein. Chunked along q only. Blocks may be pointers into a store
+        (`EmbeddingStore.pointers`), here and in `reference`: the task that needs them reads them, ahead of the product.
     reference : dask array, shape (r, d), float16 or float32
         One row per donor, made by the same model, layer and profile as `queries`. Chunked along r only; blocks
         of 16,000 to 32,000 rows keep the overhead of tasks near 1%.
@@ -60,10 +65,15 @@ def nearest_neighbours(
         Cluster labels. A query and a donor with the same label are never paired; a negative label is like no other.
     asked : bool array, shape (q,), optional
         Queries that have a vector. The others may hold NaN and get no donor.
+    q_rows : int64 array, shape (q,), optional
+        Numbers of the queries, for messages; by default 0 .. q-1.
     batch_size : int
-        Queries multiplied at once within a task.
+        Queries multiplied at once within a task, at most.
     split_every : int
         Answers merged by one task of the tree.
+    device : {"auto", "cpu", "cuda"}
+        Where candidates are nominated: ``auto`` takes the GPU of the worker where there is one, and CuPy. The answer is
+        the same.
 
     Returns
     -------
@@ -73,7 +83,8 @@ def nearest_neighbours(
     Raises
     ------
     InputError
-        If the two arrays differ in d, the metric is unknown, or `k` or `batch_size` is below 1.
+        If the two arrays differ in d, the metric or device is unknown, or `k` or `batch_size` is below 1; when
+        computed, if a GPU is asked for and a worker has none.
     NonFiniteVectorError
         When computed, if a vector that takes part holds NaN or infinity.
 
@@ -91,7 +102,7 @@ def nearest_neighbours(
     """
     import dask.array as da
 
-    _check(queries, reference, k, metric, threshold, batch_size)
+    _check(queries, reference, k, metric, threshold, batch_size, device)
     (q, d), r = queries.shape, reference.shape[0]
     queries, reference = queries.rechunk({1: d}), reference.rechunk({1: d})
     if q == 0 or r == 0:
@@ -99,14 +110,20 @@ def nearest_neighbours(
     along_q, along_r = queries.chunks[0], reference.chunks[0]
     q_labels, r_labels = apart if apart is not None else (None, None)
     tiles = da.blockwise(
-        partial(_tile, k=k, metric=metric, threshold=np.inf if threshold is None else threshold, batch_size=batch_size),
+        partial(
+            _tile,
+            k=k,
+            metric=metric,
+            threshold=np.inf if threshold is None else threshold,
+            batch_size=batch_size,
+            device=device,
+        ),
         "qr",
         queries,
         "qd",
         reference,
         "rd",
-        da.arange(q, chunks=(along_q,), dtype="int64"),
-        "q",
+        *_blocked(np.arange(q) if q_rows is None else q_rows, along_q, "q", q, "q_rows"),
         da.arange(r, chunks=(along_r,), dtype="int64"),
         "r",
         *_blocked(asked, along_q, "q", q, "asked"),
@@ -114,7 +131,7 @@ def nearest_neighbours(
         *_blocked(q_labels, along_q, "q", q, "apart[0]"),
         *_blocked(r_labels, along_r, "r", r, "apart[1]"),
         adjust_chunks={"r": k},
-        concatenate=True,
+        concatenate=None,  # d is one block: concatenating it would copy the vectors
         align_arrays=False,
         dtype=HIT,
         meta=np.empty((0, 0), HIT),
@@ -137,9 +154,9 @@ def nearest_neighbours(
 
 
 def _check(
-    queries: da.Array, reference: da.Array, k: int, metric: str, threshold: float | None, batch_size: int
+    queries: da.Array, reference: da.Array, k: int, metric: str, threshold: float | None, batch_size: int, device: str
 ) -> None:
-    from .kernel import METRICS
+    from .nomination import METRICS
 
     if queries.ndim != 2 or reference.ndim != 2 or queries.shape[1] != reference.shape[1]:
         raise InputError(
@@ -148,6 +165,8 @@ def _check(
         )
     if metric not in METRICS:
         raise InputError(f"unknown metric {metric!r}: expected {' or '.join(METRICS)}.")
+    if device not in DEVICES:
+        raise InputError(f"unknown device {device!r}: expected {', '.join(DEVICES)}.")
     if k < 1 or batch_size < 1:
         raise InputError(f"k is {k} and batch_size {batch_size}: both must be at least 1.")
     if threshold is not None and not threshold >= 0:
@@ -170,19 +189,47 @@ def _blocked(values: np.ndarray | None, chunks: tuple[int, ...], axis: str, n: i
 
 
 def _tile(
-    queries: np.ndarray,
-    reference: np.ndarray,
+    queries: list[Any],
+    reference: list[Any],
     q_rows: np.ndarray,
     rows: np.ndarray,
     asked: np.ndarray | None,
     keep: np.ndarray | None,
     q_labels: np.ndarray | None,
     r_labels: np.ndarray | None,
+    device: str,
     **how: Any,
 ) -> np.ndarray:
-    """Run `tile_hits`, imported where it runs: the client needs no compiler."""
+    """Run `tile_hits`, imported where it runs: the client needs no compiler. Lists hold the one block along d."""
     from .kernel import tile_hits
 
     return tile_hits(
-        queries, reference, rows, asked=asked, keep=keep, q_labels=q_labels, r_labels=r_labels, q_rows=q_rows, **how
+        queries[0],
+        reference[0],
+        rows,
+        asked=asked,
+        keep=keep,
+        q_labels=q_labels,
+        r_labels=r_labels,
+        q_rows=q_rows,
+        xp=_namespace(device),
+        **how,
     )
+
+
+def _namespace(device: str) -> Any:
+    """Return CuPy where this worker is to multiply on a GPU, else None."""
+    if device == "cpu":
+        return None
+    try:
+        import cupy  # type: ignore[import-not-found, unused-ignore]
+
+        found = cupy.cuda.is_available()
+    except ImportError:
+        found = False
+    if not found and device == "cuda":
+        raise InputError(
+            "the lookup was asked to run on a GPU (embedding.device: cuda), and a worker has no GPU or no CuPy: "
+            "install fantasia-dask[cuda13] there, or set embedding.device: auto."
+        )
+    return cupy if found else None

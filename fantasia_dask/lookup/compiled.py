@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
-__all__ = ["block_distances", "exact_hits", "nominate", "pair_distances", "prepare", "squared_norms"]
+__all__ = ["block_distances", "exact_hits", "nominate", "pair_distances", "prepare", "settle", "squared_norms"]
 
 LANES = 64  # partial sums of one float64 sum: a fixed order, and one that the compiler can vectorise
 SCAN = 64  # scores looked at together before any of them is looked at alone
@@ -54,21 +54,20 @@ def _widen(x):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def squared_norms(vectors, chosen, out):  # type: ignore[no-untyped-def]
-    """Write the float64 sums of squares of rows `chosen` (m,) of `vectors` (n, d) to `out` (m,)."""
+def squared_norms(vectors, out):  # type: ignore[no-untyped-def]
+    """Write the float64 sums of squares of the rows of `vectors` (n, d) to `out` (n,)."""
     lanes = np.empty(LANES, np.float64)
-    for i in range(chosen.shape[0]):
-        out[i] = _inner(vectors[chosen[i]], vectors[chosen[i]], lanes)
+    for i in range(vectors.shape[0]):
+        out[i] = _inner(vectors[i], vectors[i], lanes)
 
 
 @njit(nogil=True, cache=True)
-def prepare(vectors, chosen, scale, out):  # type: ignore[no-untyped-def]
-    """Write rows `chosen` of `vectors` (n, d), each times its `scale`, to `out` as float32."""
-    for i in range(chosen.shape[0]):
-        row = chosen[i]
+def prepare(vectors, scale, out):  # type: ignore[no-untyped-def]
+    """Write the rows of `vectors` (n, d), each times its `scale` (n,), to `out` as float32."""
+    for i in range(vectors.shape[0]):
         factor = scale[i]
         for c in range(vectors.shape[1]):
-            out[i, c] = np.float32(np.float64(_value(vectors[row, c])) * factor)
+            out[i, c] = np.float32(np.float64(_value(vectors[i, c])) * factor)
 
 
 @njit(nogil=True, cache=True)
@@ -233,24 +232,34 @@ def _insert(distances, rows, distance, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def settle(columns, scores, counts, bounds):  # type: ignore[no-untyped-def]
+    """Drop the candidates that later ones have overtaken. `columns`, `scores` and `counts` are changed."""
+    for i in range(counts.shape[0]):
+        if counts[i] > 0:
+            counts[i] = _compact(columns[i], scores[i], counts[i], bounds[i, 0])
+
+
+@njit(nogil=True, cache=True)
 def exact_hits(  # type: ignore[no-untyped-def]
-    queries, reference, q_squares, r_squares, chosen, rows, q_labels, r_labels, columns, scores, counts, bounds,
-    euclidean, threshold, distances, found,
+    queries, donors, q_squares, r_squares, rows, q_labels, r_labels, columns, counts, euclidean, threshold,
+    distances, found,
 ):  # fmt: skip
     """Score the candidates pair by pair in float64 and keep the k best of each query.
 
     Parameters
     ----------
-    queries, reference : arrays, shapes (b, d) and (n, d)
+    queries, donors : arrays, shapes (b, d) and (n, d)
         The vectors as stored.
-    q_squares, r_squares : float64 arrays, shapes (b,) and (c,)
-        Their squared norms, as `squared_norms` sums them; those of the donors by column.
-    chosen : int64 array, shape (c,)
-        Rows of `reference` behind the columns of the tiles.
+    q_squares, r_squares : float64 arrays, shapes (b,) and (n,)
+        Their squared norms, as `squared_norms` sums them.
     rows : int64 array, shape (n,)
         Row numbers that the hits carry.
-    columns, scores, counts, bounds
-        As `nominate` left them. A count of -1 means: all columns.
+    q_labels, r_labels : int64 arrays, shapes (b,) and (n,)
+        A query and a donor with the same label, if not negative, are never paired.
+    columns : int32 array, shape (b, room)
+        Donors nominated for each query.
+    counts : int64 array, shape (b,)
+        How many of them; -1 means: all donors.
     euclidean : bool
     threshold : float
         Largest distance kept.
@@ -260,16 +269,13 @@ def exact_hits(  # type: ignore[no-untyped-def]
     lanes = np.empty(LANES, np.float64)
     for i in range(queries.shape[0]):
         every = counts[i] < 0
-        for c in range(chosen.shape[0] if every else counts[i]):
-            if not every and scores[i, c] < bounds[i, 0]:
+        for c in range(donors.shape[0] if every else counts[i]):
+            j = c if every else columns[i, c]
+            if q_labels[i] >= 0 and q_labels[i] == r_labels[j]:
                 continue
-            column = c if every else columns[i, c]
-            if q_labels[i] >= 0 and q_labels[i] == r_labels[column]:
-                continue
-            row = chosen[column]
-            distance = _distance(queries[i], reference[row], q_squares[i], r_squares[column], euclidean, lanes)
+            distance = _distance(queries[i], donors[j], q_squares[i], r_squares[j], euclidean, lanes)
             if distance <= threshold:
-                _insert(distances[i], found[i], distance, rows[row])
+                _insert(distances[i], found[i], distance, rows[j])
 
 
 @njit(nogil=True, cache=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from .kernel import METRICS, _raw
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -58,6 +57,8 @@ def distances_between(
     """
     import dask.array as da
 
+    from .nomination import METRICS
+
     if metric not in METRICS:
         raise InputError(f"unknown metric {metric!r}: expected {' or '.join(METRICS)}.")
     if queries.ndim != 2 or reference.ndim != 2 or queries.shape[1] != reference.shape[1]:
@@ -83,15 +84,17 @@ def distances_between(
 
 def _block(queries: np.ndarray, reference: np.ndarray, *, euclidean: bool) -> np.ndarray:
     from .compiled import block_distances
+    from .donors import raw_bits
 
     out = np.empty((len(queries), len(reference)))
-    block_distances(_raw(queries), _raw(reference), euclidean, out)
+    block_distances(raw_bits(queries), raw_bits(reference), euclidean, out)
     return out
 
 
 def _pairs(queries: np.ndarray, reference: np.ndarray, *, euclidean: bool) -> np.ndarray:
     from .compiled import pair_distances
+    from .donors import raw_bits
 
     out = np.empty(len(queries))
-    pair_distances(_raw(queries), _raw(reference), euclidean, out)
+    pair_distances(raw_bits(queries), raw_bits(reference), euclidean, out)
     return out

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 from ..schema import HIT
+from ..store import CHUNK_ROWS
+from .nomination import TILE_ROWS
 
-__all__ = ["LookupPlan", "plan_lookup", "task_bytes"]
+__all__ = ["LookupPlan", "plan_lookup", "task_bytes", "worker_budget"]
 
 MOST_QUERIES = 16384  # a task then reads little beside what it multiplies, and answers with few megabytes
 MOST_DONORS = 65536  # a longer task restarts its bounds less often; above this nothing is left to save
 LEAST_QUERIES = 64
 LEAST_DONORS = 512
-TILE_ROWS = 4096
+WORKER_BYTES = 300 * 10**6
+"""What a worker holds beside its tasks: the interpreter, the libraries and their buffers."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,13 @@ def task_bytes(
     Examples
     --------
     >>> task_bytes(1024, 32768, d=1024, k=5, batch_size=1024, query_itemsize=4, reference_itemsize=2) // 10**6
-    182
+    132
     """
     tile = min(TILE_ROWS, reference_rows)
     batch = min(batch_size, query_rows)
     queries = query_rows * d * (2 * query_itemsize + 4)  # as read, those that ask, and ready to be multiplied
-    reference = 2 * reference_rows * d * reference_itemsize  # while its chunks are put together there are two
+    ahead = 2 * min(CHUNK_ROWS, reference_rows)  # the chunk that is read ahead, while it is put in its place
+    reference = (reference_rows + ahead) * d * reference_itemsize
     scores = tile * d * 4 + batch * tile * 4
     candidates = query_rows * (4 * k + 8 * (2 * k + 64) + 16 + 3 * HIT.itemsize * k)
     numbers = 8 * (5 * reference_rows + 5 * query_rows)
@@ -134,6 +138,17 @@ def plan_lookup(
         needed(query_rows, reference_rows),
         _pairs(q, r, query_rows, reference_rows),
     )
+
+
+def worker_budget(memory_limit: int, threads: int) -> int:
+    """Return the bytes that one task may hold in a worker of so much memory, which runs one task per thread.
+
+    Examples
+    --------
+    >>> worker_budget(8 * 10**9, threads=2) // 10**6
+    3465
+    """
+    return max(0, int((memory_limit - WORKER_BYTES) * 0.9 / max(1, threads)))
 
 
 def _pairs(q: int, r: int, query_rows: int, reference_rows: int) -> int:

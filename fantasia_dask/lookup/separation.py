@@ -25,7 +25,7 @@ GROWTH = 4
 """How many times more are asked for, of the queries that fell short."""
 
 
-def clean_neighbours(ask: Ask, is_close: IsClose, q: int, k: int) -> np.ndarray:
+def clean_neighbours(ask: Ask, is_close: IsClose, queries: np.ndarray, k: int) -> np.ndarray:
     """Find the k nearest donors of each query that are not too close to it.
 
     Exact: hits come nearest first, so the first k that pass are the k nearest that pass. A query with fewer than k
@@ -39,8 +39,8 @@ def clean_neighbours(ask: Ask, is_close: IsClose, q: int, k: int) -> np.ndarray:
         gives them. Masks, labels and thresholds are its own affair.
     is_close : callable
         The test of pairs.
-    q : int
-        Number of queries.
+    queries : int array, shape (q,)
+        Rows of the queries, in ascending order.
     k : int
         Neighbours kept per query.
 
@@ -53,14 +53,14 @@ def clean_neighbours(ask: Ask, is_close: IsClose, q: int, k: int) -> np.ndarray:
     --------
     >>> from fantasia_dask.schema import HIT
     >>> everyone = np.array([[(0.1, 4), (0.2, 7), (0.3, 5)]], HIT)
-    >>> clean_neighbours(lambda queries, n: everyone[queries, :n], lambda queries, rows: rows == 4, q=1, k=2)["row"]
+    >>> clean_neighbours(lambda rows, n: everyone[rows, :n], lambda rows, donors: donors == 4, np.arange(1), k=2)["row"]
     array([[7, 5]])
     """
-    hits = empty_hits(q, k)
-    waiting, number = np.arange(q), k + SPARE
+    hits = empty_hits(len(queries), k)
+    waiting, number = np.arange(len(queries)), k + SPARE
     while waiting.size:
-        found = ask(waiting, number)
-        clean = _first_clean(found, waiting, is_close, k)
+        found = ask(queries[waiting], number)
+        clean = _first_clean(found, queries[waiting], is_close, k)
         exhausted = found["row"][:, -1] == NO_DONOR if found.shape[1] == number else np.ones(len(found), bool)
         settled = exhausted | (clean.sum(axis=1) == k)
         line, column = np.nonzero(clean & settled[:, None])

@@ -91,15 +91,14 @@ def _run(
             status = status_of_given(job, store)
         files: list[Path] = []
         if job.reference is not None:
-            folder.clear_results()
+            folder.clear_results(spaces)
             write_queries(folder, store)
             write_donors(job, folder)
             with clock.stage("lookup"):
                 separation = separate(job, store, progress)
-                for space in spaces:
-                    look_up(job, folder, store, space, separation, cluster, progress)
+                hits = {space: look_up(job, folder, store, space, separation, cluster, progress) for space in spaces}
             with clock.stage("annotate"):
-                annotate(job, folder, spaces, len(store), cluster, progress)
+                annotate(job, folder, store, hits, cluster, progress)
     if job.reference is not None:
         with clock.stage("report"):
             files = write_files(job, folder, spaces)

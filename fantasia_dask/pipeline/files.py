@@ -46,15 +46,9 @@ def write_files(job: Job, folder: RunFolder, spaces: Sequence[Space]) -> list[Pa
             keep_sequences=config.postprocess.keep_sequences,
         )
         files.append(folder.path / "raw_results")
-    donors = set().union(*(_donors(folder, space) for space in spaces))
+    donors = set().union(*(folder.read_hits(s.model, s.layer, ["row"])["row"].unique().tolist() for s in spaces))
     write_sequences(folder.path, queries=queries, proteins=job.reference.proteins, donors=donors)
     return [*files, folder.annotations]
-
-
-def _donors(folder: RunFolder, space: Space) -> set[int]:
-    import pandas as pd
-
-    return set(pd.read_parquet(folder.hits(space.model, space.layer), columns=["row"])["row"].unique().tolist())
 
 
 def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]], accessions: pd.Series) -> None:

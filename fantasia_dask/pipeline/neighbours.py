@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..ledger import Ledger, digest, open_ledger
 from ..progress import Progress
 from ..run_folder import RunFolder, write_parquet
-from ..schema import HITS, NO_DONOR, QUERIES, Space, names
+from ..schema import HITS, NO_DONOR, PART_QUERIES, QUERIES, Space, names
 from .job import Job
 from .separation import Separation
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+    from ..lookup import LookupPlan
     from ..lookup.kernel import NonFiniteVectorError
     from ..store import EmbeddingStore
 
@@ -64,25 +68,25 @@ def look_up(
     separation: Separation,
     client: Client,
     progress: Progress,
-) -> None:
-    """Find the neighbours of all queries in one embedding space, and write them."""
-    import pandas as pd
-
-    from ..lookup.separation import clean_neighbours
-
-    k, everyone = job.config.limit_per_entry, np.arange(len(store))
+) -> Ledger:
+    """Find the neighbours of all queries in one embedding space, and write them: those that an earlier run did not."""
     lookup = _Lookup(job, store, space, separation, client)
-    with progress.stage(f"lookup in {space}", len(store), "queries") as advance:
-        if separation.is_close is None:
-            frames = [_hit_frame(hits, first) for first, hits in lookup.blocks(everyone, k, advance)]
-        else:
-            frames = [_hit_frame(clean_neighbours(lookup, separation.is_close, len(store), k), 0)]
-            advance(len(store))
-    write_parquet(pd.concat(frames, ignore_index=True), folder.hits(space.model, space.layer))
+    ledger = open_ledger(folder.hits(space.model, space.layer), lookup.made_from())
+    if ledger.changed:
+        progress.note(f"lookup in {space} {ledger.news}")
+    q, missing = len(store), ledger.missing(len(store))
+    with progress.stage(f"lookup in {space}", q, "queries") as advance:
+        advance(q - sum(min(PART_QUERIES, q - part * PART_QUERIES) for part in missing))
+        for start, hits in lookup.blocks(missing):
+            for first in range(0, len(hits), PART_QUERIES):
+                part = hits[first : first + PART_QUERIES]
+                write_parquet(_hit_frame(part, start + first), ledger.part((start + first) // PART_QUERIES))
+                advance(len(part))
+    return ledger
 
 
 class _Lookup:
-    """The lookup in one embedding space, with every filter of the run: rows of queries and k to hits."""
+    """The lookup in one embedding space, with every filter of the run."""
 
     def __init__(self, job: Job, store: EmbeddingStore, space: Space, separation: Separation, client: Client):
         from ..reference.taxonomy import donor_rows
@@ -90,87 +94,131 @@ class _Lookup:
         assert job.reference is not None
         assert job.allowed is not None
         self.config, self.reference, self.store, self.space = job.config, job.reference, store, space
-        self.labels, self.client = separation.labels, client
+        self.separation, self.client, self.k = separation, client, job.config.limit_per_entry
         self.asked = store.present(space.model, space.layer)
         self.keep = self.reference.store.present(space.model, space.layer) & donor_rows(
             self.reference.proteins, job.annotations, job.allowed, donors=job.config.donors
         )
 
+    def made_from(self) -> dict[str, Any]:
+        """Name everything that shapes the hits."""
+        config = self.config
+        return {
+            "queries": self.store.fingerprint(self.space.model, self.space.layer),
+            "reference": self.reference.fingerprint,
+            "donors": digest(self.keep),
+            "distance_metric": config.embedding.distance_metric,
+            "distance_threshold": config.embedding.models[self.space.model].distance_threshold,
+            "limit_per_entry": self.k,
+            "redundancy_filter": [config.redundancy_mode, config.redundancy_filter, config.alignment_coverage],
+            "clusters": digest(*self.separation.labels) if self.separation.labels is not None else None,
+        }
+
+    def blocks(self, parts: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the hits of some parts, each block with the row of its first query.
+
+        Two blocks are on the cluster at a time: no worker waits while an answer is written, and neither the graph nor
+        what is held here grows with the number of queries.
+        """
+        from ..lookup.kernel import NonFiniteVectorError
+        from ..lookup.separation import clean_neighbours
+
+        close = self.separation.is_close
+        plan = self._plan(len(parts) * PART_QUERIES, self.k)
+        ranges = _ranges(parts, max(1, plan.query_rows // PART_QUERIES), len(self.store))
+        try:
+            if close is not None:
+                for start, stop in ranges:
+                    yield start, clean_neighbours(self, close, np.arange(start, stop), self.k)
+                return
+            ahead: deque[tuple[int, Any]] = deque()
+            for start, stop in ranges:
+                hits = self._drawn(np.arange(start, stop), self.k, plan)
+                ahead.append((start, self.client.compute(hits)))
+                if len(ahead) > 1:
+                    yield _result(*ahead.popleft())
+            while ahead:
+                yield _result(*ahead.popleft())
+        except NonFiniteVectorError as error:
+            raise InputError(self._not_finite(error)) from error
+
     def __call__(self, rows: np.ndarray, k: int) -> np.ndarray:
         """Return the hits of some queries, shape (n, min(k, r)), dtype HIT."""
-        return np.concatenate([hits for _, hits in self.blocks(rows, k)])
+        hits: np.ndarray = self.client.compute(self._drawn(rows, k, self._plan(len(rows), k))).result()
+        return hits
 
-    def blocks(
-        self, rows: np.ndarray, k: int, advance: Callable[[int], None] = lambda done: None
-    ) -> list[tuple[int, np.ndarray]]:
-        """Return the hits of some queries block by block, each with the place of its first query, in order."""
-        from distributed import as_completed
+    def _plan(self, q: int, k: int) -> LookupPlan:
+        """Cut queries and reference into blocks that fit the workers."""
+        from ..lookup import plan_lookup
 
-        from ..lookup.kernel import NonFiniteVectorError
-
-        hits = self._drawn(rows, k)
-        starts = np.cumsum([0, *hits.chunks[0]]).tolist()
-        futures = dict(
-            zip(self.client.compute([hits.blocks[i] for i in range(hits.numblocks[0])]), starts, strict=False)
-        )
-        found = []
-        try:
-            for future in as_completed(list(futures)):
-                found.append((futures[future], future.result()))
-                advance(len(found[-1][1]))
-        except NonFiniteVectorError as error:
-            raise InputError(self._not_finite(error, rows)) from error
-        finally:
-            self.client.cancel(list(futures))
-        return sorted(found, key=lambda block: block[0])
-
-    def _drawn(self, rows: np.ndarray, k: int) -> da.Array:
-        """Draw the graph: blocks that fit the workers, and the filters of these queries."""
-        from ..lookup import nearest_neighbours, plan_lookup
-
-        space, config, reference = self.space, self.config, self.reference
-        plan = plan_lookup(
-            len(rows),
+        space, reference = self.space, self.reference
+        return plan_lookup(
+            q,
             reference.rows,
             space.dimension,
             k=k,
-            batch_size=config.batch_size,
+            batch_size=self.config.batch_size,
             query_itemsize=np.dtype(space.dtype).itemsize,
             reference_itemsize=np.dtype(reference.store.space(space.model, space.layer).dtype).itemsize,
-            budget=_task_budget(self.client),
+            budget=task_budget(self.client),
             threads=sum(self.client.nthreads().values()),
         )
-        queries = self.store.vectors(space.model, space.layer, plan.query_rows)
-        if len(rows) < len(self.store):
-            queries = queries[rows].rechunk({0: plan.query_rows})
+
+    def _drawn(self, rows: np.ndarray, k: int, plan: LookupPlan) -> da.Array:
+        """Draw the graph of some queries, in ascending order, as one block or several."""
+        from ..lookup import nearest_neighbours
+
+        space, config, labels = self.space, self.config, self.separation.labels
         return nearest_neighbours(
-            queries,
-            reference.vectors(space.model, space.layer, plan.reference_rows),
+            self.store.pointers(space.model, space.layer, plan.query_rows, rows),
+            self.reference.store.pointers(space.model, space.layer, plan.reference_rows),
             k=k,
             metric=config.embedding.distance_metric,
             threshold=config.embedding.models[space.model].distance_threshold,
             keep=self.keep,
-            apart=None if self.labels is None else (self.labels[0][rows], self.labels[1]),
+            apart=None if labels is None else (labels[0][rows], labels[1]),
             asked=self.asked[rows],
+            q_rows=rows,
             batch_size=plan.batch_size,
+            device=config.embedding.device,
         )
 
-    def _not_finite(self, error: NonFiniteVectorError, rows: np.ndarray) -> str:
+    def _not_finite(self, error: NonFiniteVectorError) -> str:
         """Name the protein whose vector is damaged."""
         store = self.store if error.side == "query" else self.reference.store
         path = store.path if error.side == "query" else self.reference.path
-        row = int(rows[error.row]) if error.side == "query" else error.row
         return (
-            f"the vector of {store.ids[row]!r} ({path}, {self.space}, row {row}) holds NaN or infinity: "
+            f"the vector of {store.ids[error.row]!r} ({path}, {self.space}, row {error.row}) holds NaN or infinity: "
             "expected numbers. Compute it again or leave the protein out."
         )
 
 
-def _task_budget(client: Client) -> int | None:
-    """Return the bytes that one task may hold on the smallest worker, with room left for everything else."""
+def _ranges(parts: Sequence[int], most: int, q: int) -> Iterator[tuple[int, int]]:
+    """Put parts that follow one another together, `most` at a time: first row and row after the last.
+
+    Examples
+    --------
+    >>> list(_ranges([0, 1, 2, 5], 2, 6000))
+    [(0, 2048), (2048, 3072), (5120, 6000)]
+    """
+    for _, run in groupby(enumerate(parts), key=lambda pair: pair[1] - pair[0]):
+        following = [part for _, part in run]
+        for first in range(0, len(following), most):
+            some = following[first : first + most]
+            yield some[0] * PART_QUERIES, min(q, (some[-1] + 1) * PART_QUERIES)
+
+
+def _result(start: int, future: Any) -> tuple[int, np.ndarray]:
+    return start, future.result()
+
+
+def task_budget(client: Client) -> int | None:
+    """Return the bytes that one task may hold on the smallest worker, beside what every worker needs."""
+    from ..lookup.memory import worker_budget
+
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = [w["memory_limit"] / max(1, w["nthreads"]) for w in workers if w["memory_limit"]]
-    return int(min(limits) * 0.6) if limits else None
+    budgets = [worker_budget(w["memory_limit"], w["nthreads"]) for w in workers if w["memory_limit"]]
+    return min(budgets, default=None)
 
 
 def _hit_frame(hits: np.ndarray, first: int) -> pd.DataFrame:

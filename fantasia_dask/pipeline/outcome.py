@@ -141,8 +141,8 @@ def _found(folder: RunFolder, space: Space) -> tuple[pd.Series, pd.Series]:
     import pandas as pd
 
     accession = pd.read_parquet(folder.queries, columns=["row", "accession"]).set_index("row")["accession"]
-    hits = pd.read_parquet(folder.hits(space.model, space.layer), columns=["query"])["query"].map(accession)
-    parts = sorted(folder.annotation_part(space.model, space.layer, 0).parent.glob("part-*.parquet"))
+    hits = folder.read_hits(space.model, space.layer, ["query"])["query"].map(accession)
+    parts = sorted(folder.annotations_of(space.model, space.layer).glob("part-*.parquet"))
     counts = [
         pd.read_parquet(part, columns=["accession", "go_id"]).drop_duplicates()["accession"].value_counts()
         for part in parts
@@ -189,7 +189,7 @@ def _nearest(folder: RunFolder, space: Space) -> tuple[tuple[str, str, str, floa
     """Return the nearest donor of the first few proteins, to show that the run makes sense."""
     import pandas as pd
 
-    first = folder.annotation_part(space.model, space.layer, 0)
+    first = folder.annotations_of(space.model, space.layer) / "part-00000.parquet"
     columns = ["accession", "protein_id", "gene_name", "organism", "distance"]
     best = pd.read_parquet(first, columns=columns).drop_duplicates("accession").head(SHOWN)
     return tuple(
@@ -204,7 +204,7 @@ def _pairs(folder: RunFolder, spaces: Sequence[Space]) -> int:
 
     parts: dict[str, list[Path]] = {}
     for space in spaces:
-        for part in folder.annotation_part(space.model, space.layer, 0).parent.glob("part-*.parquet"):
+        for part in folder.annotations_of(space.model, space.layer).glob("part-*.parquet"):
             parts.setdefault(part.name, []).append(part)
     return sum(
         len(pd.concat([pd.read_parquet(p, columns=["accession", "go_id"]) for p in same]).drop_duplicates())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..ledger import Ledger, digest, open_ledger
 from ..progress import Progress
-from ..run_folder import RunFolder
-from ..schema import Space
+from ..run_folder import RunFolder, read_parquet
+from ..schema import PART_QUERIES, Space
 from .job import Job
 
 if TYPE_CHECKING:
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from ..reference.bundle import Reference
+    from ..store import EmbeddingStore
 
 __all__ = ["annotate"]
-
-BLOCK_QUERIES = 1024
-"""Queries whose terms are transferred by one task and kept in one Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -45,42 +44,62 @@ class _Transfer:
     keep_sequences: bool
 
 
-def annotate(job: Job, folder: RunFolder, spaces: Sequence[Space], q: int, client: Client, progress: Progress) -> None:
-    """Transfer the terms of every hit, a block of queries at a time, on the cluster."""
+def annotate(
+    job: Job,
+    folder: RunFolder,
+    store: EmbeddingStore,
+    hits: Mapping[Space, Ledger],
+    client: Client,
+    progress: Progress,
+) -> None:
+    """Transfer the terms of every hit that has none yet, a part of the queries at a time, on the cluster."""
     from distributed import as_completed
 
-    from ..store import remove
-
     assert job.reference is not None
-    remove(folder.annotations)
-    config = job.config
-    tasks = [
-        _Transfer(
-            folder.hits(space.model, space.layer),
-            folder.queries,
-            folder.donors,
-            job.reference.path,
-            None if job.newer_terms is None else folder.newer_annotations,
-            None if job.newer_terms is None else folder.newer_terms,
-            folder.annotation_part(space.model, space.layer, start // BLOCK_QUERIES),
-            space,
-            start,
-            min(start + BLOCK_QUERIES, q),
-            config.embedding.distance_metric,
-            config.embedding.models[space.model].distance_threshold,
-            config.alignments,
-            config.postprocess.keep_sequences,
-        )
-        for space in spaces
-        for start in range(0, q, BLOCK_QUERIES)
-    ]
-    with progress.stage("annotating", q * len(spaces), "queries") as advance:
+    q, config, tasks = len(store), job.config, []
+    for space, found in hits.items():
+        ledger = open_ledger(folder.annotations_of(space.model, space.layer), _made_from(job, store, found))
+        if ledger.changed:
+            progress.note(f"annotation in {space} {ledger.news}")
+        tasks += [
+            _Transfer(
+                found.part(part),
+                folder.queries,
+                folder.donors,
+                job.reference.path,
+                None if job.newer_terms is None else folder.newer_annotations,
+                None if job.newer_terms is None else folder.newer_terms,
+                ledger.part(part),
+                space,
+                part * PART_QUERIES,
+                min((part + 1) * PART_QUERIES, q),
+                config.embedding.distance_metric,
+                config.embedding.models[space.model].distance_threshold,
+                config.alignments,
+                config.postprocess.keep_sequences,
+            )
+            for part in ledger.missing(q)
+        ]
+    with progress.stage("annotating", q * len(hits), "queries") as advance:
+        advance(q * len(hits) - sum(task.stop - task.start for task in tasks))
         futures = client.map(_transfer_block, tasks, pure=False)
         try:
             for future in as_completed(futures):
                 advance(future.result())
         finally:
             client.cancel(futures)
+
+
+def _made_from(job: Job, store: EmbeddingStore, hits: Ledger) -> dict[str, Any]:
+    """Name everything that shapes the annotations of one embedding space."""
+    return {
+        **hits.made_from,
+        "proteins": digest(*store.ids, *store.sequences),
+        "taxa": digest(job.allowed),
+        "ontology": None if job.newer_terms is None else digest(*(t.to_csv(index=False) for t in job.newer_terms)),
+        "alignments": job.config.alignments,
+        "keep_sequences": job.config.postprocess.keep_sequences,
+    }
 
 
 @lru_cache(maxsize=1)
@@ -111,7 +130,7 @@ def _transfer_block(task: _Transfer) -> int:
     from ..interchange import TYPE_IDS
 
     here = [("row", ">=", task.start), ("row", "<", task.stop)]
-    hits = pd.read_parquet(task.hits, filters=[("query", op, row) for _, op, row in here])
+    hits = read_parquet(task.hits)
     reference = _reference(task.reference)
     allowed = _table(task.donors)["protein"].to_numpy()
     frame = transfer_terms(

@@ -126,6 +126,11 @@ class Reference:
         """r: the number of distinct sequences, and of rows in every array."""
         return len(self.store)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A SHA-256 of the checksums of all files: equal content, wherever it lies, is equal."""
+        return file_digest(self.path / CHECKSUMS)
+
     def vectors(self, model: str, layer: int, block_rows: int | None = None) -> da.Array:
         """Return the vectors of one space as a lazy Dask array, shape (r, d); as `EmbeddingStore.vectors`."""
         return self.store.vectors(model, layer, block_rows)

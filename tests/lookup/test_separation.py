@@ -45,7 +45,7 @@ def test_clean_neighbours__equal_a_full_search(q, r, k, share, seed, threshold):
         tested.update(zip(lines.tolist(), rows.tolist(), strict=True))
         return close[lines, rows]
 
-    hits = clean_neighbours(asker(queries, reference, threshold=threshold), is_close, q, k)
+    hits = clean_neighbours(asker(queries, reference, threshold=threshold), is_close, np.arange(q), k)
     everyone = asker(queries, reference, threshold=threshold)(np.arange(q), r)
     expected = empty_hits(q, k)
     for line, found in enumerate(everyone):
@@ -71,7 +71,7 @@ def test_clean_neighbours__only_those_who_fell_short_are_asked_again():
     def is_close(lines, rows):
         return (lines == 3) & np.isin(rows, list(banned))
 
-    hits = clean_neighbours(asker(queries, reference, asked), is_close, 5, 2)
+    hits = clean_neighbours(asker(queries, reference, asked), is_close, np.arange(5), 2)
     assert hits["row"][3].tolist() == nearest[50:52].tolist()
     assert [rows for rows, _ in asked] == [[0, 1, 2, 3, 4], [3], [3]]
     assert [k for _, k in asked] == sorted({k for _, k in asked})
@@ -81,8 +81,8 @@ def test_clean_neighbours__nobody_asks_or_nobody_answers():
     def refuse(*_):
         raise AssertionError("there is nothing to test")
 
-    assert clean_neighbours(refuse, refuse, 0, 3).shape == (0, 3)
-    nothing = clean_neighbours(lambda rows, k: empty_hits(len(rows), 0), refuse, 2, 3)
+    assert clean_neighbours(refuse, refuse, np.arange(0), 3).shape == (0, 3)
+    nothing = clean_neighbours(lambda rows, k: empty_hits(len(rows), 0), refuse, np.arange(2), 3)
     assert nothing["row"].tolist() == [[-1, -1, -1]] * 2
-    no_donor = clean_neighbours(lambda rows, k: empty_hits(len(rows), k), refuse, 2, 3)
+    no_donor = clean_neighbours(lambda rows, k: empty_hits(len(rows), k), refuse, np.arange(2), 3)
     assert no_donor["row"].tolist() == [[-1, -1, -1]] * 2

@@ -36,7 +36,7 @@ def contents(folder):
 
 
 def read_hits(folder, model, layer):
-    return pd.read_parquet(RunFolder(folder).hits(model, layer))
+    return RunFolder(folder).read_hits(model, layer)
 
 
 def test_run__the_bundled_sample(sample, sample_config, run_quietly):
@@ -84,8 +84,57 @@ def test_run__another_configuration_leaves_nothing_of_the_first(lookup_config, r
     run_quietly(config)
     assert not (config.run_folder / "raw_results").exists()
     assert not (config.run_folder / "topgo").exists()
-    assert [path.name for path in (config.run_folder / "hits" / "model=Sim").iterdir()] == ["layer=1.parquet"]
+    assert [path.name for path in (config.run_folder / "hits" / "model=Sim").iterdir()] == ["layer=1"]
     assert "Sim_L0" not in (config.run_folder / "summary.csv").read_text()
+
+
+def files_of(folder, *stages):
+    """Every part of some stages, its bytes and when it was written."""
+    parts = sorted(path for stage in stages for path in folder.glob(f"{stage}/**/part-*.parquet"))
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in parts}
+
+
+def test_run__missing_parts_alone_are_made_again(lookup_config, run_quietly, monkeypatch, capsys):
+    for module in ("neighbours", "terms"):
+        monkeypatch.setattr(f"fantasia_dask.pipeline.{module}.PART_QUERIES", 8)
+    monkeypatch.setattr("fantasia_dask.ledger.PART_QUERIES", 8)
+    config = lookup_config()
+    run_quietly(config)
+    before = files_of(config.run_folder, "hits", "annotations")
+    assert len(before) == 2 * 2 * -(-25 // 8)
+    lost = [name for name in before if name.endswith(("layer=0/part-00001.parquet", "layer=1/part-00003.parquet"))]
+    assert len(lost) == 4
+    for name in lost:
+        (config.run_folder / name).unlink()
+    run_quietly(config)
+    after = files_of(config.run_folder, "hits", "annotations")
+    assert {name: content for name, (content, _) in after.items()} == {n: content for n, (content, _) in before.items()}
+    assert {name for name in after if after[name][1] != before[name][1]} == set(lost)
+
+
+def test_run__a_change_redoes_what_it_touches(lookup_config, run_quietly, capsys):
+    config = lookup_config()
+    run_quietly(config)
+    before = files_of(config.run_folder, "hits", "annotations")
+    run_quietly(lookup_config(alignments="none"))
+    after = files_of(config.run_folder, "hits", "annotations")
+    assert {name for name in after if after[name] != before[name]} == {n for n in before if n.startswith("annotations")}
+    run_quietly(lookup_config(limit_per_entry=1, alignments="none"))
+    last = files_of(config.run_folder, "hits", "annotations")
+    assert not {name for name in last if last[name] == after[name]}
+    log = (config.run_folder / "run.log").read_text()
+    assert "lookup in Sim layer 0 starts anew: limit_per_entry changed" in log
+
+
+def test_run__a_damaged_part_is_named(lookup_config, run_quietly):
+    config = lookup_config()
+    run_quietly(config)
+    part = RunFolder(config.run_folder).hits("Sim", 0) / "part-00000.parquet"
+    damaged = bytearray(part.read_bytes())
+    damaged[4:200:7] = bytes(byte ^ 0xFF for byte in damaged[4:200:7])
+    part.write_bytes(bytes(damaged))
+    with pytest.raises(InputError, match=r"part-00000.parquet cannot be read .* delete it"):
+        run_quietly(config)
 
 
 def test_run__hdf5_gives_the_same(sample_config, run_quietly):
@@ -330,7 +379,7 @@ def test_run__not_a_number_in_a_vector(lookup_config, run_quietly, tmp_path, sim
         config = lookup_config(reference=str(tmp_path / "reference"), embedding__models__Sim__layer_index=[0])
     with pytest.raises(InputError, match=rf"'{name}' .*Sim layer 0, row 3\) holds NaN or infinity"):
         run_quietly(config)
-    assert not list(config.run_folder.glob("hits/model=*/*"))
+    assert not list(config.run_folder.glob("hits/model=*/*/part-*"))
 
 
 def test_run__vectors_of_another_tool(lookup_config, run_quietly, tmp_path):

@@ -1,0 +1,149 @@
+"""The donors of one block of the reference: read ahead of the product, a chunk at a time, prepared tile by tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .nomination import TILE_ROWS, Tile, inverse
+
+__all__ = ["Donors", "NonFiniteVectorError", "finite_squares", "raw_bits"]
+
+
+class NonFiniteVectorError(InputError):
+    """A vector that takes part in the lookup holds NaN or infinity.
+
+    Attributes
+    ----------
+    side : {"query", "reference"}
+    row : int
+        Its row in the queries or in the reference.
+    """
+
+    def __init__(self, side: str, row: int):
+        super().__init__(side, row)
+        self.side = side
+        self.row = row
+
+    def __str__(self) -> str:
+        return f"row {self.row} of the {self.side} vectors holds NaN or infinity: compute that vector again."
+
+
+def raw_bits(vectors: np.ndarray) -> np.ndarray:
+    """View float16 as its bits, which is how the compiled loops read it; anything else becomes float32."""
+    vectors = np.ascontiguousarray(vectors)
+    return vectors.view(np.uint16) if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
+
+
+def finite_squares(raw: np.ndarray, side: str, rows: np.ndarray) -> np.ndarray:
+    """Return the squared float64 norms of vectors, shape (n,), or raise at the first that is not finite."""
+    from .compiled import squared_norms
+
+    squares = np.empty(len(raw))
+    squared_norms(raw, squares)
+    wrong = np.flatnonzero(~np.isfinite(squares))
+    if wrong.size:
+        raise NonFiniteVectorError(side, int(rows[wrong[0]]))
+    return squares
+
+
+class Donors:
+    """The donors of one block that may answer.
+
+    Parameters
+    ----------
+    reference : array, or pointer into a store, shape (n, d), float16 or float32
+        A pointer is read a chunk at a time, by a thread of its own that is one chunk ahead, and only where a donor
+        may answer.
+    chosen : int array, shape (m,)
+        Which rows of the block may answer, in ascending order.
+    rows, labels : int64 arrays, shape (m,)
+        Their numbers within the whole reference, and their cluster labels.
+    metric : str
+    largest : float
+        Largest norm of the queries.
+
+    Attributes
+    ----------
+    raw : array, shape (m, d), uint16 (the bits of float16) or float32
+        The vectors as stored; whole after the last tile.
+    squares : float64 array, shape (m,)
+        Their squared norms; whole after the last tile.
+    scale : float
+        What vectors are multiplied with before euclidean distances are estimated.
+    """
+
+    def __init__(
+        self, reference: Any, chosen: np.ndarray, rows: np.ndarray, labels: np.ndarray, metric: str, largest: float
+    ):
+        m, d = len(chosen), reference.shape[1]
+        self.reference, self.chosen, self.rows, self.labels, self.metric = reference, chosen, rows, labels, metric
+        self.squares = np.empty(m)
+        in_memory = isinstance(reference, np.ndarray)
+        if in_memory and m == len(reference):
+            self.raw = raw_bits(reference)
+        else:
+            self.raw = np.empty((m, d), np.uint16 if reference.dtype == np.float16 else np.float32)
+        self._ready: Iterator[int] = self._read(in_memory)
+        self.scale = 1.0 if metric == "cosine" else self._scale(largest)
+
+    def _scale(self, largest: float) -> float:
+        """Return a power of two, which moves no digit, that keeps squares of huge or tiny vectors within float32."""
+        if self.raw.dtype == np.uint16:
+            peak = max(largest, 65504.0 * self.raw.shape[1] ** 0.5)
+        else:
+            self._ready = iter(list(self._ready))  # the largest norm must be known: float32 may hold anything
+            peak = max(largest, float(np.sqrt(self.squares.max())))
+        return float(2.0 ** -np.frexp(peak)[1]) if peak > 0 else 1.0
+
+    def _read(self, in_memory: bool) -> Iterator[int]:
+        """Fill `raw` and `squares` from the front; yield how far they are filled."""
+        if in_memory:
+            if len(self.chosen) < len(self.reference):
+                self.raw[:] = raw_bits(self.reference)[self.chosen]
+            for first in range(0, len(self.chosen), TILE_ROWS):
+                yield self._measure(first, min(first + TILE_ROWS, len(self.chosen)))
+            return
+        step = max(TILE_ROWS, self.reference.chunk_rows)
+        cuts = np.searchsorted(self.chosen, np.arange(0, len(self.reference) + step, step))
+        spans = [(a, b, i * step) for i, (a, b) in enumerate(pairwise(cuts.tolist())) if b > a]
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+            ahead = reader.submit(self._fetch, *spans[0])
+            for i, (first, last, _) in enumerate(spans):
+                ahead.result()
+                if i + 1 < len(spans):
+                    ahead = reader.submit(self._fetch, *spans[i + 1])
+                yield self._measure(first, last)
+
+    def _fetch(self, first: int, last: int, start: int) -> None:
+        """Read the chunk in which donors first .. last lie, which begins at row `start` of the block."""
+        here = self.chosen[first:last] - start
+        vectors = raw_bits(self.reference[start + here[0] : start + here[-1] + 1])
+        self.raw[first:last] = vectors if len(vectors) == len(here) else vectors[here - here[0]]
+
+    def _measure(self, first: int, last: int) -> int:
+        self.squares[first:last] = finite_squares(self.raw[first:last], "reference", self.rows[first:last])
+        return last
+
+    def tiles(self) -> Iterator[Tile]:
+        """Yield the donors, at most `TILE_ROWS` at a time."""
+        first = 0
+        for ready in self._ready:
+            # A short tile would waste the product: it waits for the next chunk, unless there is none.
+            while ready - first >= TILE_ROWS or (ready == len(self.chosen) and ready > first):
+                last = min(first + TILE_ROWS, ready)
+                yield self._tile(first, last)
+                first = last
+
+    def _tile(self, first: int, last: int) -> Tile:
+        norms, n = np.sqrt(self.squares[first:last]), last - first
+        raw, labels = self.raw[first:last], self.labels[first:last]
+        if self.metric == "cosine":
+            return Tile(raw, inverse(norms), np.zeros(n, np.float32), first, np.ones(n), labels)
+        norms *= self.scale
+        return Tile(raw, np.full(n, self.scale), (norms**2 / 2).astype(np.float32), first, norms, labels)
