@@ -20,6 +20,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Those of Okabe and Ito, which colour-blind people tell apart; marks differ in shape too."""
 MARKS = "osD^vP"
 GREY = "#888888"
+NAMED = 40
+"""Donors that a map still names; more names than these would cover each other."""
 
 
 def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None = None) -> Axes:
@@ -113,6 +115,10 @@ def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed
     ax.plot(np.stack([queries[:, 0], ends[:, 0]]), np.stack([queries[:, 1], ends[:, 1]]), color=GREY, lw=0.6, zorder=1)
     ax.scatter(*donors.T, label=f"{len(rows)} donors", zorder=2, **_look(1))
     ax.scatter(*queries.T, label=f"{len(chosen)} queries", zorder=3, **_look(0))
+    if len(rows) <= NAMED:
+        first = nearest.drop_duplicates("row").set_index("row").loc[rows]
+        for place, gene, accession in zip(donors, first["gene"], first["donor"], strict=True):
+            ax.annotate(_plain(gene or accession), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
     ax.set_xlabel(f"component 1 ({share[0]:.0%} of the variance)")
     ax.set_ylabel(f"component 2 ({share[1]:.0%})")
     ax.set_title(_plain(f"{space}: principal components of queries and their nearest donors"), fontsize=10)

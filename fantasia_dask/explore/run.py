@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config, load_config
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..interchange.outputs import find_store
 from ..reference.bundle import Reference, is_reference, open_reference
 from ..run_folder import RunFolder
@@ -105,7 +105,6 @@ class OpenRun:
         wanted, known = model if layer is None else f"{model} layer {layer}", [str(space) for space in self.spaces]
         raise InputError(
             f"{self.path} has no vectors of {wanted}: expected {' or '.join(known) or 'none; it has not come so far'}."
-            f"{did_you_mean(wanted, known)}"
         )
 
     @property
