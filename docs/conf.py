@@ -18,6 +18,7 @@ autodoc_typehints = "none"  # types, shapes and units are in the docstrings
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+suppress_warnings = ["ref.python"]  # the types in our docstrings are words, such as path, and not all of them lead anywhere
 default_role = "code"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -60,7 +60,13 @@ def _console(block: str, folder: Path) -> str:
     for command in commands:
         words = shlex.split(command[2:].replace("\\\n", " "), comments=True)
         assert words[0] == "fantasia-dask", f"the tutorial runs nothing but fantasia-dask: {command}"
-        shown += command + "\n" + _printed(lambda words=words: _main(words[1:])).replace(str(folder) + "/", "")
+        lines = None
+        if "|" in words:
+            *words, pipe, head, dash_n, count = words
+            assert (pipe, head, dash_n) == ("|", "head", "-n"), command
+            lines = int(count)
+        printed = _printed(lambda words=words: _main(words[1:])).replace(str(folder) + "/", "")
+        shown += command + "\n" + "".join(printed.splitlines(keepends=True)[:lines])
     return shown
 
 
