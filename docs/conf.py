@@ -18,7 +18,7 @@ autodoc_typehints = "none"  # types, shapes and units are in the docstrings
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-suppress_warnings = ["ref.python"]  # the types in our docstrings are words, such as path, and not all of them lead anywhere
+napoleon_use_ivar = True  # or every "path" among the types would link to some attribute of that name
 default_role = "code"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -29,6 +29,8 @@ html_static_path: list[str] = []
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
+    "show_nav_level": 1,
+    "collapse_navigation": False,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": [],
