@@ -13,7 +13,7 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell fantasia_dask tests docs config tools README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell fantasia_dask tests docs config tools workflows README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal -q
