@@ -13,7 +13,7 @@ from numba.extending import overload
 
 from .intrinsics import MASK, exact_gap, exact_inner, first_bit, prefetch, reaching, reaching_less, value
 
-__all__ = ["exact_hits", "nominate", "prepare", "settle", "squared_norms"]
+__all__ = ["block_distances", "exact_hits", "nominate", "pair_distances", "prepare", "settle", "squared_norms"]
 
 WIDE = 512  # scores looked at together before any of them is looked at alone; a multiple of MASK
 
@@ -296,3 +296,30 @@ def exact_hits(  # type: ignore[no-untyped-def]
             distance = _distance(queries[i], donors[j], q_squares[i], r_squares[j], euclidean)
             if distance <= threshold:
                 _insert(distances[i], found[i], distance, rows[j])
+
+
+@njit(nogil=True, cache=True)
+def _any_distance(x, y, x_square, y_square, euclidean):  # type: ignore[no-untyped-def]
+    """As `_distance`, for vectors that may hold NaN: NaN, which `_distance` would clip."""
+    if np.isnan(x_square + y_square):
+        return np.nan
+    return _distance(x, y, x_square, y_square, euclidean)
+
+
+@njit(nogil=True, cache=True)
+def block_distances(queries, reference, euclidean, out):  # type: ignore[no-untyped-def]
+    """Write the distance of every row of `queries` (b, d) to every row of `reference` (n, d) to `out` (b, n)."""
+    squares = np.empty(reference.shape[0], np.float64)
+    squared_norms(reference, squares)
+    for i in range(queries.shape[0]):
+        square = exact_inner(queries[i], queries[i])
+        for j in range(reference.shape[0]):
+            out[i, j] = _any_distance(queries[i], reference[j], square, squares[j], euclidean)
+
+
+@njit(nogil=True, cache=True)
+def pair_distances(queries, reference, euclidean, out):  # type: ignore[no-untyped-def]
+    """Write the distance of row i of `queries` (n, d) to row i of `reference` (n, d) to `out` (n,)."""
+    for i in range(queries.shape[0]):
+        x, y = queries[i], reference[i]
+        out[i] = _any_distance(x, y, exact_inner(x, x), exact_inner(y, y), euclidean)
