@@ -41,6 +41,7 @@ def dotted(mapping, prefix=""):
     for key, value in mapping.items():
         name = "<Key>" if prefix == "embedding.models." else key
         groups = {"embedding", "cluster", "postprocess", "postprocess.summary", "embedding.models"}
+        groups |= {"sources", "sources.reference", "sources.ontology", "sources.taxonomy_dump"}
         if prefix + key in groups or name == "<Key>":
             keys |= dotted(value, f"{prefix}{name}.")
         else:
