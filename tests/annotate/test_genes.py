@@ -34,7 +34,7 @@ def test_by_gene__every_line_once_and_genes_whole(gene_numbers, data):
 
 def test_read_gene_map(tmp_path):
     path = tmp_path / "genes.tsv.gz"
-    path.write_bytes(gzip.compress("protein\tgene\tmore\nA/B\t=g()\tx\r\n\nNA\tNA\nother\tg\nNA\tNA\n".encode()))
+    path.write_bytes(gzip.compress(b"protein\tgene\tmore\nA/B\t=g()\tx\r\n\nNA\tNA\nother\tg\nNA\tNA\n"))
     assert read_gene_map(path, ["A/B", "NA", "00123"]) == {"A/B": "=g()", "NA": "NA"}
 
 
