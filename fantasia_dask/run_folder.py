@@ -47,7 +47,7 @@ MANIFEST_FORMAT = "fantasia-dask-run"
 
 EXPORTS = (
     "summary.csv", "summary.tsv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations.tsv.gz",
-    "sequences.fasta", "query_index_mapping.csv", "ro-crate-metadata.json",
+    "sequences.fasta", "query_index_mapping.csv", "ro-crate-metadata.json", "report.html", "figures",
 )  # fmt: skip
 """What a report makes, and makes anew each time."""
 

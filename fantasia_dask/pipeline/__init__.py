@@ -23,6 +23,7 @@ from .files import FinishedRun, write_files
 from .job import Job, check
 from .neighbours import look_up, write_donors, write_queries
 from .outcome import Clock, RunSummary, describe_run, outcome_of, summarise_run
+from .page import write_plain_page
 from .report import write_report
 from .separation import separate
 from .terms import annotate
@@ -82,10 +83,12 @@ def _run(
     clock: Clock,
 ) -> RunSummary:
     """Go through the stages of a run that has been checked."""
-    from ..cluster import connect
+    from ..cluster import check_files, connect
 
     progress.note(f"fantasia-dask {__version__}, {job.config.input}")
-    with connect(**job.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+    where = {**job.config.cluster.model_dump(), "folder": folder.path, "tell": progress.line}
+    with connect(**where, client=client) as cluster, cluster.as_current():
+        check_files(cluster, _read_by_workers(job, folder, store), folder.path)
         if store is None:
             with clock.stage("embed"):
                 store, status = embed(job, folder, cluster, progress)
@@ -106,9 +109,11 @@ def _run(
     summary = summarise_run(job, folder, outcome_of(job, folder, status, spaces), spaces)
     manifest = describe_run(job, store, spaces, summary, clock)
     files: list[Path] = []
-    if reference is not None:
-        with clock.stage("report"):
+    with clock.stage("report"):
+        if reference is not None:
             files = write_files(replace(finished, manifest=manifest))
+        elif job.config.report:
+            files = [write_plain_page(folder, job.config, manifest)]
     files = [*files, folder.status, folder.manifest, folder.log]
     summary = replace(summary, seconds=clock.seconds, files=tuple(files))
     write_json(
@@ -122,3 +127,13 @@ def _run(
     )
     progress.note(f"done: {summary.annotated} of {summary.proteins} proteins annotated")
     return summary
+
+
+def _read_by_workers(job: Job, folder: RunFolder, store: EmbeddingStore | None) -> list[Path]:
+    """Name a file of each folder that workers read."""
+    files = [folder.config]
+    if job.reference is not None:
+        files.append(job.reference.path / "manifest.json")
+    if store is not None:
+        files.append(store.path / "zarr.json" if store.path.is_dir() else store.path)
+    return files

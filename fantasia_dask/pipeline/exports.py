@@ -31,7 +31,8 @@ class Vocabulary:
     def __init__(self, run: FinishedRun):
         self.run = run
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table of the reference, in the release of the configuration where it names one."""
         import pandas as pd
 
         newer: Path = getattr(self.run.folder, f"newer_{name}")
@@ -43,12 +44,12 @@ class Vocabulary:
         """The graph, in the release of the configuration or else of the reference."""
         from ..annotate.ontology import Ontology
 
-        return Ontology(self._table("terms"), self._table("relations"))
+        return Ontology(self.table("terms"), self.table("relations"))
 
     @cached_property
     def descriptions(self) -> dict[str, str]:
         """The name of each term."""
-        terms = self._table("terms")
+        terms = self.table("terms")
         return dict(zip(terms["go_id"].tolist(), terms["name"].tolist(), strict=True))
 
     @cached_property

@@ -10,13 +10,14 @@ from ..config import Config
 from ..run_folder import EXPORTS, RunFolder
 from ..schema import Space
 from .exports import write_exports
+from .page import write_page_of
 
 if TYPE_CHECKING:
     from ..reference.bundle import Reference
 
 __all__ = ["FinishedRun", "write_files"]
 
-FIRST = ("summary.csv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations")
+FIRST = ("report.html", "summary.csv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations")
 """What a person opens first, of what is there."""
 
 CRATE_PARTS = (
@@ -87,6 +88,8 @@ def write_files(run: FinishedRun) -> list[Path]:
         write_raw_table(folder.annotations, folder.path / "annotations.tsv.gz", **looks)
     donors = set().union(*(folder.read_hits(*pair, ["row"])["row"].unique().tolist() for pair in pairs))
     write_sequences(folder.path, queries=folder.read_queries(), proteins=run.reference.proteins, donors=donors)
+    if config.report:
+        write_page_of(run)
     if "ro-crate" in config.exports:
         listed = [name for name in CRATE_PARTS if name != CRATE]
         write_crate(folder.path, listed, name=config.prefix, manifest=run.manifest)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_finished", "write_report"]
 
-CHANGEABLE = ("alignments", "cluster", "exports", "postprocess", "precision", "raw_csv", "reference", "topgo")
+CHANGEABLE = ("alignments", "cluster", "exports", "postprocess", "precision", "raw_csv", "reference", "report", "topgo")
 """Settings that a report may change: they act on hits that are there; `reference` may have moved, but not changed."""
 
 
