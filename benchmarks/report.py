@@ -50,10 +50,10 @@ def simulate_graph(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame
     aspects = np.array(list("PFC"))[number % 3]
     # A parent of the same aspect, at a share of the term's number: depths grow with the logarithm.
     edges = []
-    for share in (rng.uniform(0.2, 0.7, len(ids)), rng.uniform(0.1, 0.6, len(ids))):
-        parent = (number * share).astype(int)
+    for often, most in ((1.0, 0.5), (0.35, 0.3)):
+        parent = (number * rng.uniform(0, most, len(ids))).astype(int)
         parent -= (parent - number) % 3
-        kept = (parent >= 0) & (number >= 3)
+        kept = (parent >= 0) & (number >= 3) & (rng.random(len(ids)) < often)
         edges.append(pd.DataFrame({"child": ids[kept], "relation": "is_a", "parent": ids[parent[kept]]}))
     terms = pd.DataFrame({"go_id": ids, "name": [f"process number {i}" for i in number], "aspect": aspects})
     relations = pd.concat(edges, ignore_index=True).drop_duplicates()

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .config import load_config
     from .embed.blocks import embed_proteins
     from .errors import FantasiaWarning, InputError
+    from .explore.run import open_run
     from .lookup.blockwise import nearest_neighbours
     from .pipeline import build_reference, run, write_report
+    from .pipeline.plan import plan_run
     from .reference.bundle import open_reference
     from .sequences import read_fasta
     from .store import open_store
@@ -33,7 +35,9 @@ __all__ = [
     "load_config",
     "nearest_neighbours",
     "open_reference",
+    "open_run",
     "open_store",
+    "plan_run",
     "read_fasta",
     "run",
     "transfer_terms",
@@ -49,7 +53,9 @@ _HOMES = {
     "load_config": "config",
     "nearest_neighbours": "lookup.blockwise",
     "open_reference": "reference.bundle",
+    "open_run": "explore.run",
     "open_store": "store",
+    "plan_run": "pipeline.plan",
     "read_fasta": "sequences",
     "run": "pipeline",
     "transfer_terms": "annotate.transfer",

@@ -18,6 +18,7 @@ from ._version import __version__
 from .errors import FantasiaWarning, InputError
 
 if TYPE_CHECKING:
+    from .config import Config
     from .reference.bundle import Reference
 
 __all__ = ["main"]
@@ -93,20 +94,38 @@ def cli() -> None:
 @click.option("--only-embedding", is_flag=True, default=None, help="Stop after the embedding.")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at this address.")
 @click.option("--scheduler-file", metavar="FILE", help="Use the Dask cluster whose scheduler wrote this file.")
-def run_command(config: str | None, settings: tuple[str, ...], **flags: Any) -> None:
+def run_command(**arguments: Any) -> None:
     """Annotate the proteins that CONFIG names (a YAML file; config/experiment.yaml where there is one).
 
     Paths in CONFIG are seen from its folder, paths on the command line from the current one. A run that was stopped
     goes on when the same command is given again.
     """
+    loaded = _load(**arguments)
+    from .pipeline import run
+
+    click.echo(run(loaded).text())
+
+
+@cli.command("plan", params=list(run_command.params))
+def plan_command(**arguments: Any) -> None:
+    """Tell what the run of CONFIG would take: memory, disk, tasks and time of its lookup. Nothing is written.
+
+    It takes the arguments of run. Blocks are cut to the memory of a worker, cluster.memory_limit; where that is too
+    little for any lookup, the least that would do is named.
+    """
+    loaded = _load(**arguments)
+    from .pipeline.plan import plan_run
+
+    click.echo(plan_run(loaded).text())
+
+
+def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> Config:
+    """Read the configuration that a command is given, with what the command line changes."""
     path = _config_path(config)
     from .config import load_config, parse_overrides
 
     overrides = {**parse_overrides(settings), **_overrides(flags)}
-    loaded = load_config(path, overrides, note=lambda line: click.echo(f"note: {line}", err=True))
-    from .pipeline import run
-
-    click.echo(run(loaded).text())
+    return load_config(path, overrides, note=_note)
 
 
 def _config_path(given: str | None) -> Path:
@@ -126,26 +145,29 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     given = {homes.get(name, name): value for name, value in flags.items() if value is not None}
     if ("cluster.address" in given) != ("cluster.scheduler_file" in given):
         # one way to reach a cluster on the command line replaces the other way, and the kind, of the file
-        given = {"cluster.kind": "auto", "cluster.address": None, "cluster.scheduler_file": None, **given}
+        others = {"cluster.address": None, "cluster.scheduler_file": None, "cluster.slurm": None}
+        given = {"cluster.kind": "auto", **others, **given}
     return given
 
 
 @cli.command("initialize")
 @click.argument("config", required=False)
-@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models.")
+@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models alone.")
 @click.option("--check", is_flag=True, help="Load every model on the CPU too, one after the other.")
-@click.option("--offline", is_flag=True, help="Fetch nothing; say what is missing.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: verify what is there, say what is missing.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
 def initialize_command(config: str | None, models: bool, check: bool, offline: bool, settings: tuple[str, ...]) -> None:
-    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network."""
+    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network.
+
+    The reference, ontology and taxonomy dump that are not there are fetched from the addresses below sources, imported
+    and verified; then the weights of the models. What is there is left alone.
+    """
     from .config import load_config, parse_overrides
 
-    if not models:
-        raise click.UsageError("say what to fetch: --models.")
     loaded = load_config(_config_path(config), parse_overrides(settings), note=_note)
-    from .pipeline.initialize import initialize_models
+    from .pipeline.initialize import initialize, initialize_models
 
-    initialize_models(loaded, offline=offline, check=check, tell=_note)
+    (initialize_models if models else initialize)(loaded, offline=offline, check=check, tell=_note)
 
 
 def _note(line: str) -> None:

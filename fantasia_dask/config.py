@@ -28,7 +28,11 @@ from .settings import (
     EmbeddingSettings,
     ModelSettings,
     PostprocessSettings,
+    ReferenceSourceSettings,
     SecuritySettings,
+    SlurmSettings,
+    SourceSettings,
+    SourcesSettings,
     SummarySettings,
 )
 from .strict_yaml import parse_value, read_mapping
@@ -39,7 +43,11 @@ __all__ = [
     "EmbeddingSettings",
     "ModelSettings",
     "PostprocessSettings",
+    "ReferenceSourceSettings",
     "SecuritySettings",
+    "SlurmSettings",
+    "SourceSettings",
+    "SourcesSettings",
     "SummarySettings",
     "dump_config",
     "known_keys",

@@ -16,7 +16,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .errors import InputError, did_you_mean
+from .locations import as_path, is_remote
 from .schema import Space
 
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["CHUNK_ROWS", "EmbeddingStore", "StoreWriter", "StoredArray", "open_store", "sequence_digest"]
+__all__ = ["CHUNK_ROWS", "EmbeddingStore", "StoreWriter", "StoredArray", "open_store", "sequence_digest", "space_from"]
 
 CHUNK_ROWS = 4096
 """Rows of one chunk: 8 MB of float16 at d = 1024, large enough to read at the speed of the disk."""
@@ -66,7 +67,17 @@ def _opened(path: Path) -> Iterator[Any]:
     else:
         import zarr
 
-        yield zarr.open_group(path, mode="r")
+        yield zarr.open_group(_zarr_place(path), mode="r")
+
+
+def _zarr_place(path: Path) -> Any:
+    """Return what Zarr opens: a folder, or a URL with what is needed to reach it."""
+    if not is_remote(path):
+        return path
+    from zarr.storage import FsspecStore
+
+    remote: Any = path
+    return FsspecStore.from_url(str(remote), storage_options=dict(remote.storage_options), read_only=True)
 
 
 def _strings(array: Any) -> np.ndarray:
@@ -126,6 +137,9 @@ class StoredArray:
         return out
 
     def __dask_tokenize__(self) -> object:
+        if is_remote(self.path):
+            remote: Any = self.path / "zarr.json"
+            return ("StoredArray", str(remote), self.key, self.shape, remote.fs.checksum(remote.path))
         return ("StoredArray", str(self.path.absolute()), self.key, self.shape, self.path.stat().st_mtime_ns)
 
 
@@ -337,16 +351,18 @@ def is_store(path: Path) -> bool:
         return False
     import zarr
 
-    return zarr.open_group(path, mode="r").attrs.get("encoding-type") == ENCODING
+    return zarr.open_group(_zarr_place(path), mode="r").attrs.get("encoding-type") == ENCODING
 
 
-def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
+def open_store(path: str | os.PathLike[str], spaces: Iterable[Space] | None = None) -> EmbeddingStore:
     """Open a store for reading; nothing but its description is read.
 
     Parameters
     ----------
     path
-        A ``.zarr`` folder or an ``.h5`` file written by `StoreWriter`.
+        A ``.zarr`` folder or an ``.h5`` file written by `StoreWriter`; or the URL of such a folder.
+    spaces : iterable of Space, optional
+        What it holds, where that is known: a web server cannot be asked for the members of a folder.
 
     Raises
     ------
@@ -363,8 +379,10 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
     >>> open_store(path).vectors("Demo", 0).compute()
     array([[1., 1.]], dtype=float32)
     """
-    path = Path(path)
-    if not path.exists():
+    path = as_path(path)
+    if is_remote(path) and path.suffix in HDF5_SUFFIXES:
+        raise InputError(f"{path} is HDF5, which is not read from afar: expected a .zarr folder, or a copy here.")
+    if not (path / "zarr.json" if is_remote(path) else path).exists():
         raise InputError(f"{path} does not exist: expected embeddings (.zarr or .h5).")
     try:
         recognised = is_store(path)
@@ -372,7 +390,7 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
         raise InputError(f"{path} cannot be read as embeddings ({error}).") from error
     if not recognised:
         raise InputError(f"{path} is not a store of embeddings: expected one written by fantasia-dask.")
-    spaces = []
+    found = None if spaces is None else list(spaces)
     with _opened(path) as root:
         version = str(root.attrs.get("encoding-version"))
         if version != ENCODING_VERSION:
@@ -382,15 +400,15 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
         attributes = {k: v for k, v in dict(root.attrs).items() if not k.startswith("encoding-")}
         chunk_rows = int(attributes.pop("chunk-rows"))
         n = int(root["lengths"].shape[0])
-        models = root.get("models", {})
-        for model in models:
-            for layer in models[model]:
-                spaces.append(_read_space(dict(models[model][layer].attrs)))
-    spaces.sort(key=lambda space: (space.model, space.layer))
-    return EmbeddingStore(path, spaces, attributes, chunk_rows, n)
+        if found is None:
+            models = root.get("models", {})
+            found = [space_from(dict(models[model][layer].attrs)) for model in models for layer in models[model]]
+    found.sort(key=lambda space: (space.model, space.layer))
+    return EmbeddingStore(path, found, attributes, chunk_rows, n)
 
 
-def _read_space(attributes: dict[str, Any]) -> Space:
+def space_from(attributes: Mapping[str, Any]) -> Space:
+    """Return the embedding space that a file describes; what else it says is passed over."""
     known = {name: attributes[name] for name in Space.__dataclass_fields__}
     return Space(**{**known, "layer": int(known["layer"]), "dimension": int(known["dimension"])})
 
@@ -446,6 +464,8 @@ class StoreWriter:
             {"encoding-type": ENCODING, "encoding-version": ENCODING_VERSION, "chunk-rows": chunk_rows}
             | (attributes or {})
         )
+        # Kept as they were created: opened anew by name, a Zarr array forgets to write chunks without any vector.
+        self._arrays: dict[str, Any] = {}
         self._create("ids", ids)
         self._create("sequences", sequences)
         self._create("digests", [sequence_digest(s) if s else "" for s in sequences])
@@ -499,6 +519,7 @@ class StoreWriter:
                 fill_value=np.nan if vectors else None,
                 config={"write_empty_chunks": True},
             )
+        self._arrays[key] = array
         if values is not None and shape[0]:
             array[...] = np.asarray(values, dtype=object) if text else values
 
@@ -522,8 +543,8 @@ class StoreWriter:
         if present is None:
             present = np.ones(len(vectors), bool)
         block = np.where(present[:, None], vectors, np.nan).astype(space.dtype)
-        self._root[f"{_space_key(space)}/vectors"][start:stop] = block
-        self._root[f"{_space_key(space)}/present"][start:stop] = present
+        self._arrays[f"{_space_key(space)}/vectors"][start:stop] = block
+        self._arrays[f"{_space_key(space)}/present"][start:stop] = present
 
     def commit(self) -> None:
         """Close the store and give it its final name."""

@@ -101,7 +101,8 @@ def agree(evidence: pd.DataFrame, descriptions: Mapping[str, str]) -> pd.DataFra
     term, go_ids = pd.factorize(evidence["go_id"], sort=True)
     donor, donors = pd.factorize(evidence["protein_id"])
     model = pd.factorize(evidence["model_name"])[0]
-    space = pd.factorize(pd.MultiIndex.from_arrays([model, evidence["layer_index"]]))[0]
+    layer, layers = pd.factorize(evidence["layer_index"])
+    space = model * max(len(layers), 1) + layer
     isoform = pd.factorize(evidence["protein"])[0]
     reliability = evidence["reliability_index"].to_numpy(dtype="float64")
 

@@ -83,10 +83,12 @@ def _run(
     clock: Clock,
 ) -> RunSummary:
     """Go through the stages of a run that has been checked."""
-    from ..cluster import connect
+    from ..cluster import check_files, connect
 
     progress.note(f"fantasia-dask {__version__}, {job.config.input}")
-    with connect(**job.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+    where = {**job.config.cluster.model_dump(), "folder": folder.path, "tell": progress.line}
+    with connect(**where, client=client) as cluster, cluster.as_current():
+        check_files(cluster, _read_by_workers(job, folder, store), folder.path)
         if store is None:
             with clock.stage("embed"):
                 store, status = embed(job, folder, cluster, progress)
@@ -125,3 +127,13 @@ def _run(
     )
     progress.note(f"done: {summary.annotated} of {summary.proteins} proteins annotated")
     return summary
+
+
+def _read_by_workers(job: Job, folder: RunFolder, store: EmbeddingStore | None) -> list[Path]:
+    """Name a file of each folder that workers read."""
+    files = [folder.config]
+    if job.reference is not None:
+        files.append(job.reference.path / "manifest.json")
+    if store is not None:
+        files.append(store.path / "zarr.json" if store.path.is_dir() else store.path)
+    return files

@@ -83,7 +83,7 @@ def check(config: Config) -> Job:
     from ..reference.bundle import open_reference
     from ..sequences import read_fasta
 
-    reference = None if config.only_embedding else open_reference(config.require_reference())
+    reference = None if config.only_embedding else open_reference(_fetched_reference(config))
     allowed = None if reference is None else _allowed_proteins(config, reference)
     newer = None if reference is None else _newer_terms(config, reference)
     if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
@@ -97,6 +97,14 @@ def check(config: Config) -> Job:
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
     return Job(config, proteins, _requests(config), _profile(config, reference), reference, allowed, newer)
+
+
+def _fetched_reference(config: Config) -> Path:
+    """Return the folder of the reference; one that has yet to be fetched is no riddle."""
+    folder = config.require_reference()
+    if config.sources.reference.url is not None and not folder.exists():
+        raise InputError(f"reference {folder} is not there yet: `fantasia-dask initialize CONFIG` fetches it.")
+    return folder
 
 
 def _requests(config: Config) -> tuple[EmbeddingRequest, ...]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,8 +27,9 @@ import numpy as np
 from .._version import __version__
 from ..errors import InputError
 from ..interchange import import_vectors
+from ..locations import as_path, is_remote, reachable
 from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TAXONOMY, TERMS, Column, Space
-from ..store import EmbeddingStore, open_store, remove
+from ..store import EmbeddingStore, open_store, remove, space_from
 from .build import ReferenceTables, typed
 from .checksums import CHECKSUMS, file_digest, verify_checksums, write_checksums
 from .lineages import Taxonomy
@@ -76,7 +77,8 @@ class Reference:
 
         file = self.path / f"{name}.parquet"
         try:
-            return typed(pd.read_parquet(file, engine="pyarrow"), (TABLES | MAY_LACK)[name])
+            with reachable(file), file.open("rb") as content:
+                return typed(pd.read_parquet(content, engine="pyarrow"), (TABLES | MAY_LACK)[name])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
 
@@ -122,7 +124,9 @@ class Reference:
     @cached_property
     def store(self) -> EmbeddingStore:
         """The vectors; ids are the first accession of each row."""
-        return open_store(self.path / EMBEDDINGS)
+        with reachable(self.path):
+            told = [space_from(space) for space in self.manifest["spaces"]] if is_remote(self.path) else None
+            return open_store(self.path / EMBEDDINGS, told)
 
     @property
     def spaces(self) -> tuple[Space, ...]:
@@ -291,18 +295,29 @@ def is_reference(path: str | os.PathLike[str]) -> bool:
     return _read_manifest(Path(path)) is not None
 
 
-def open_reference(path: str | os.PathLike[str]) -> Reference:
+def open_reference(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Reference:
     """Open a reference bundle; nothing but its manifest is read.
+
+    Parameters
+    ----------
+    path
+        A folder, or a URL that fsspec knows (``s3://...``, ``https://...``), read lazily: tables when they are asked
+        for, vectors block by block.
+    storage_options : mapping, optional
+        What fsspec needs beside a URL, such as ``{"anon": True}``.
 
     Raises
     ------
     InputError
         If there is no bundle at `path`, a newer release wrote it, or a part of it is missing.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it.")
-    manifest = _read_manifest(path)
+    path = as_path(path, storage_options)
+    with reachable(path):
+        if not (path / MANIFEST if is_remote(path) else path).exists():
+            raise InputError(
+                f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it."
+            )
+        manifest = _read_manifest(path)
     if manifest is None:
         raise InputError(
             f"{path} is not a reference: expected a folder with the {MANIFEST} that `fantasia-dask reference build` "
@@ -328,6 +343,8 @@ def verify_reference(path: str | os.PathLike[str]) -> int:
     InputError
         If it is no bundle, or naming the first file that is missing, damaged or does not belong to it.
     """
+    if is_remote(as_path(path)):
+        raise InputError(f"{path} is not on this machine: verify a copy of it.")
     path = Path(path)
     if not is_reference(path) and not (path / CHECKSUMS).is_file():
         open_reference(path)

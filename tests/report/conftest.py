@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from fantasia_dask.schema import RAW_ANNOTATIONS
+from fantasia_dask.schema import CONSENSUS, RAW_ANNOTATIONS
 
 SUMMARY = {
     "metrics": {
@@ -62,6 +62,23 @@ def golden_rows(golden):
         return rows, {name: settings[name] for name in ("metrics", "aliases", "weights", "weighted_prefix")}
 
     return load
+
+
+@pytest.fixture
+def make_consensus():
+    """Return a function: lists of (accession, go_id, category, donors) to lines of a consensus."""
+
+    def make(lines):
+        frame = pd.DataFrame(lines, columns=["accession", "go_id", "category", "donor_ids"])
+        frame["best_reliability"] = frame["mean_reliability"] = 0.75
+        frame["donors"] = frame["donor_ids"].map(len)
+        for column in CONSENSUS:
+            if column.name not in frame:
+                frame[column.name] = {"str": "", "int64": 1, "float64": np.nan}[column.dtype]
+        kinds = {c.name: c.dtype for c in CONSENSUS if c.name != "donor_ids"}
+        return frame[[c.name for c in CONSENSUS]].astype(kinds)
+
+    return make
 
 
 MANIFEST = {
