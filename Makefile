@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS ?= constraints-ci.txt
 
-.PHONY: run test test-faults test-fuzz lint clean
+.PHONY: run test test-faults test-fuzz lint docs clean
 
 run: $(STAMP)
 	$(BIN)/fantasia-dask run
@@ -13,9 +13,10 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell fantasia_dask tests docs config tools README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell fantasia_dask tests docs config tools workflows README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -r fantasia_dask -ll -c pyproject.toml
 	$(BIN)/pytest -n 2 --dist worksteal -q
 
 # The long forms: every kill, every fault, and a soak (a quarter of an hour); fifty thousand wrong files (half an hour).
@@ -28,6 +29,12 @@ test-fuzz: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+# The tables, the tutorial's outputs and its pictures are made anew first; the site is in site/.
+docs: $(STAMP)
+	$(BIN)/python tools/docs_tables.py
+	$(BIN)/python tools/docs_tutorial.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs site
+
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
@@ -35,4 +42,4 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 clean:
-	rm -rf $(VENV) experiments .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) experiments site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,7 @@ from .journal import without_secrets
 from .stopping import Stop, stoppable
 
 if TYPE_CHECKING:
+    from .config import Config
     from .reference.bundle import Reference
 
 __all__ = ["main"]
@@ -101,20 +102,38 @@ def cli() -> None:
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at this address.")
 @click.option("--scheduler-file", metavar="FILE", help="Use the Dask cluster whose scheduler wrote this file.")
 @click.option("--fresh", is_flag=True, help="Begin anew, whatever an earlier run of this name has left.")
-def run_command(config: str | None, settings: tuple[str, ...], fresh: bool, **flags: Any) -> None:
+def run_command(fresh: bool, **arguments: Any) -> None:
     """Annotate the proteins that CONFIG names (a YAML file; config/experiment.yaml where there is one).
 
     Paths in CONFIG are seen from its folder, paths on the command line from the current one. A run that was stopped
     goes on when the same command is given again.
     """
+    loaded = _load(**arguments)
+    from .pipeline import run
+
+    click.echo(run(loaded, fresh=fresh).text())
+
+
+@cli.command("plan", params=[p for p in run_command.params if p.name != "fresh"])
+def plan_command(**arguments: Any) -> None:
+    """Tell what the run of CONFIG would take: memory, disk, tasks and time of its lookup. Nothing is written.
+
+    It takes the arguments of run. Blocks are cut to the memory of a worker, cluster.memory_limit; where that is too
+    little for any lookup, the least that would do is named.
+    """
+    loaded = _load(**arguments)
+    from .pipeline.plan import plan_run
+
+    click.echo(plan_run(loaded).text())
+
+
+def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> Config:
+    """Read the configuration that a command is given, with what the command line changes."""
     path = _config_path(config)
     from .config import load_config, parse_overrides
 
     overrides = {**parse_overrides(settings), **_overrides(flags)}
-    loaded = load_config(path, overrides, note=lambda line: click.echo(f"note: {line}", err=True))
-    from .pipeline import run
-
-    click.echo(run(loaded, fresh=fresh).text())
+    return load_config(path, overrides, note=_note)
 
 
 def _config_path(given: str | None) -> Path:
@@ -134,7 +153,8 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     given = {homes.get(name, name): value for name, value in flags.items() if value is not None}
     if ("cluster.address" in given) != ("cluster.scheduler_file" in given):
         # one way to reach a cluster on the command line replaces the other way, and the kind, of the file
-        given = {"cluster.kind": "auto", "cluster.address": None, "cluster.scheduler_file": None, **given}
+        others = {"cluster.address": None, "cluster.scheduler_file": None, "cluster.slurm": None}
+        given = {"cluster.kind": "auto", **others, **given}
     return given
 
 
@@ -167,24 +187,38 @@ def selftest_command() -> None:
 
 @cli.command("initialize")
 @click.argument("config", required=False)
-@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models.")
+@click.option("--models", is_flag=True, help="Fetch and verify the weights of the enabled models alone.")
 @click.option("--check", is_flag=True, help="Load every model on the CPU too, one after the other.")
-@click.option("--offline", is_flag=True, help="Fetch nothing; say what is missing.")
+@click.option("--offline", is_flag=True, help="Fetch nothing: verify what is there, say what is missing.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key, such as embedding.device=cpu.")
 def initialize_command(config: str | None, models: bool, check: bool, offline: bool, settings: tuple[str, ...]) -> None:
-    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network."""
+    """Fetch ahead of time what the run that CONFIG describes needs, so that it can do without a network.
+
+    The reference, ontology and taxonomy dump that are not there are fetched from the addresses below sources, imported
+    and verified; then the weights of the models. What is there is left alone.
+    """
     from .config import load_config, parse_overrides
 
-    if not models:
-        raise click.UsageError("say what to fetch: --models.")
     loaded = load_config(_config_path(config), parse_overrides(settings), note=_note)
-    from .pipeline.initialize import initialize_models
+    from .pipeline.initialize import initialize, initialize_models
 
-    initialize_models(loaded, offline=offline, check=check, tell=_note)
+    (initialize_models if models else initialize)(loaded, offline=offline, check=check, tell=_note)
 
 
 def _note(line: str) -> None:
     click.echo(f"note: {line}", err=True)
+
+
+@cli.command("report")
+@click.argument("run_folder", metavar="RUN")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key that acts on hits: precision=3.")
+def report_command(run_folder: str, settings: tuple[str, ...]) -> None:
+    """Make the annotations and exports of RUN, a run's folder, again from its hits: no embedding, no lookup."""
+    from .config import parse_overrides
+    from .pipeline import write_report
+
+    for file in write_report(run_folder, parse_overrides(settings)):
+        click.echo(file)
 
 
 @cli.command("models")
@@ -214,7 +248,7 @@ def reference() -> None:
 @reference.command("build")
 @click.argument("out")
 @click.option("--fasta", required=True, metavar="FILE", help="Reference proteins.")
-@click.option("--annotations", required=True, multiple=True, metavar="FILE", help="GAF, or a table with a header line.")
+@click.option("--annotations", required=True, multiple=True, metavar="FILE", help="GAF, GPAD or a table.")
 @click.option("--ontology", required=True, metavar="FILE", help="GO graph (OBO).")
 @click.option(
     "--model", required=True, metavar="KEY", help="Model: ESM, Prot-T5, ..., or any name for your own vectors."
@@ -243,16 +277,15 @@ def build_command(
     """Make a reference in the folder OUT, with embeddings computed here or brought along (--embeddings)."""
     from .pipeline import build_reference
 
-    build_reference(
-        out,
-        annotations=list(annotations),
-        evidence=_codes(evidence),
-        embeddings=list(embeddings) or None,
-        **options,
+    _describe(
+        build_reference(
+            out,
+            annotations=list(annotations),
+            evidence=_codes(evidence),
+            embeddings=list(embeddings) or None,
+            **options,
+        )
     )
-    from .reference.bundle import describe
-
-    click.echo(describe(out))
 
 
 @reference.command("import")
@@ -262,15 +295,24 @@ def build_command(
 @click.option(
     "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
 )
-@click.option("--annotations", metavar="FILE", help="goPredSim's text of GO terms, beside its HDF5.")
+@click.option(
+    "--annotations", multiple=True, metavar="FILE", help="Beside vectors: GAF, GPAD, a table, or lists of GO ids."
+)
 @click.option("--fasta", metavar="FILE", help="Sequences and taxa, where the source has none.")
+@click.option(
+    "--taxonomy-dump", metavar="FOLDER", help="NCBI's dump: keeps the lineages of the proteins' taxa in the reference."
+)
 @click.option("--model", metavar="KEY", help="Model that made the vectors, where the source does not say.")
 @click.option("--layer", type=int, metavar="N", help="Layer of the vectors, 0 = last.")
 @click.option("--profile", metavar="NAME", help="Pooling of the vectors: pis-3.1 or clean.")
+@click.option("--vectors-key", metavar="NAME", help="Name of the array within the file of vectors.")
 @click.option("--reader", default="auto", metavar="NAME", help="How a dump is read: auto, python or pg_restore.")
 @click.option("--overwrite", is_flag=True, help="Replace a reference that is there.")
 def import_command(source: str, out: str, evidence: tuple[str, ...], **options: Any) -> None:
-    """Make a reference in the folder OUT from SOURCE: FANTASIA's database dump, FANTASIA-Lite or goPredSim."""
+    """Make a reference in the folder OUT from SOURCE: FANTASIA's database dump, FANTASIA-Lite, or vectors.
+
+    Vectors (UniProt's per-protein.h5 and other HDF5, npz, Zarr) are joined with --annotations and --fasta.
+    """
     from .reference.importers import import_reference
 
     _describe(import_reference(source, out, evidence=_codes(evidence), **options))

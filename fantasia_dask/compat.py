@@ -19,7 +19,7 @@ GONE = {
     "log_path": "the log is run.log in the run's folder",
     "monitor_interval": "nothing is polled",
     "max_workers": "cluster.workers sets how many processes work",
-    "embeddings_url": "reference names the folder of a reference",
+    "embeddings_url": "reference names the folder of a reference, and sources.reference where it is fetched",
     "lookup_reference_tag": "reference names the folder of a reference",
     "length_filter": "embedding.max_sequence_length cuts long proteins",
     "lookup.lookup_cache_max": "the reference is read block by block and never held whole",

@@ -28,7 +28,11 @@ from .settings import (
     EmbeddingSettings,
     ModelSettings,
     PostprocessSettings,
+    ReferenceSourceSettings,
     SecuritySettings,
+    SlurmSettings,
+    SourceSettings,
+    SourcesSettings,
     SummarySettings,
 )
 from .strict_yaml import parse_value, read_mapping
@@ -39,7 +43,11 @@ __all__ = [
     "EmbeddingSettings",
     "ModelSettings",
     "PostprocessSettings",
+    "ReferenceSourceSettings",
     "SecuritySettings",
+    "SlurmSettings",
+    "SourceSettings",
+    "SourcesSettings",
     "SummarySettings",
     "dump_config",
     "known_keys",
@@ -163,6 +171,8 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise InputError(f"--set {text} is not UTF-8 text: expected KEY=VALUE, such as embedding.device=cpu.")
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not key:

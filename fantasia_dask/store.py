@@ -16,7 +16,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,12 +29,13 @@ import numpy as np
 
 from .errors import InputError, did_you_mean
 from .hdf5_probe import probe_hdf5
+from .locations import as_path, is_remote
 from .schema import Space
 
 if TYPE_CHECKING:
     import dask.array as da
 
-__all__ = ["CHUNK_ROWS", "EmbeddingStore", "StoreWriter", "StoredArray", "open_store", "sequence_digest"]
+__all__ = ["CHUNK_ROWS", "EmbeddingStore", "StoreWriter", "StoredArray", "open_store", "sequence_digest", "space_from"]
 
 CHUNK_ROWS = 4096
 """Rows of one chunk: 8 MB of float16 at d = 1024, large enough to read at the speed of the disk."""
@@ -73,10 +74,22 @@ def _opened(path: Path) -> Iterator[Any]:
         else:
             import zarr
 
-            yield zarr.open_group(path, mode="r")
+            yield zarr.open_group(_zarr_place(path), mode="r")
     except DAMAGE as error:
+        if is_remote(path):
+            raise
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{path} cannot be read as embeddings ({reason}): make it or fetch it again.") from error
+
+
+def _zarr_place(path: Path) -> Any:
+    """Return what Zarr opens: a folder, or a URL with what is needed to reach it."""
+    if not is_remote(path):
+        return path
+    from zarr.storage import FsspecStore
+
+    remote: Any = path
+    return FsspecStore.from_url(str(remote), storage_options=dict(remote.storage_options), read_only=True)
 
 
 def _whole(path: Path, key: str, n: int) -> np.ndarray:
@@ -97,6 +110,8 @@ def _whole(path: Path, key: str, n: int) -> np.ndarray:
             try:
                 values[start : start + rows] = array[start : start + rows]
             except DAMAGE as error:
+                if is_remote(path):
+                    raise
                 raise InputError(f"{file} cannot be read ({error}): make it or fetch it again.") from error
         return values
 
@@ -177,6 +192,9 @@ class StoredArray:
         return out
 
     def __dask_tokenize__(self) -> object:
+        if is_remote(self.path):
+            remote: Any = self.path / "zarr.json"
+            return ("StoredArray", str(remote), self.key, self.shape, remote.fs.checksum(remote.path))
         return ("StoredArray", str(self.path.absolute()), self.key, self.shape, self.path.stat().st_mtime_ns)
 
 
@@ -383,13 +401,15 @@ def is_store(path: Path) -> bool:
         return isinstance(encoding, str) and encoding == ENCODING
 
 
-def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
+def open_store(path: str | os.PathLike[str], spaces: Iterable[Space] | None = None) -> EmbeddingStore:
     """Open a store for reading; nothing but its description is read.
 
     Parameters
     ----------
     path
-        A ``.zarr`` folder or an ``.h5`` file written by `StoreWriter`.
+        A ``.zarr`` folder or an ``.h5`` file written by `StoreWriter`; or the URL of such a folder.
+    spaces : iterable of Space, optional
+        What it holds, where that is known: a web server cannot be asked for the members of a folder.
 
     Raises
     ------
@@ -406,12 +426,14 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
     >>> open_store(path).vectors("Demo", 0).compute()
     array([[1., 1.]], dtype=float32)
     """
-    path = Path(path)
-    if not path.exists():
+    path = as_path(path)
+    if is_remote(path) and path.suffix in HDF5_SUFFIXES:
+        raise InputError(f"{path} is HDF5, which is not read from afar: expected a .zarr folder, or a copy here.")
+    if not (path / "zarr.json" if is_remote(path) else path).exists():
         raise InputError(f"{path} does not exist: expected embeddings (.zarr or .h5).")
     if not is_store(path):
         raise InputError(f"{path} is not a store of embeddings: expected one written by fantasia-dask.")
-    spaces = []
+    found = None if spaces is None else list(spaces)
     with _opened(path) as root:
         version = str(root.attrs.get("encoding-version"))
         if version != ENCODING_VERSION:
@@ -423,15 +445,15 @@ def open_store(path: str | os.PathLike[str]) -> EmbeddingStore:
         if chunk_rows < 1:
             raise ValueError(f"chunks of {chunk_rows} rows")
         n = int(root["lengths"].shape[0])
-        models = root.get("models", {})
-        for model in models:
-            for layer in models[model]:
-                spaces.append(_read_space(dict(models[model][layer].attrs)))
-    spaces.sort(key=lambda space: (space.model, space.layer))
-    return EmbeddingStore(path, spaces, attributes, chunk_rows, n)
+        if found is None:
+            models = root.get("models", {})
+            found = [space_from(dict(models[model][layer].attrs)) for model in models for layer in models[model]]
+    found.sort(key=lambda space: (space.model, space.layer))
+    return EmbeddingStore(path, found, attributes, chunk_rows, n)
 
 
-def _read_space(attributes: dict[str, Any]) -> Space:
+def space_from(attributes: Mapping[str, Any]) -> Space:
+    """Return the embedding space that a file describes; what else it says is passed over."""
     known = {name: attributes[name] for name in Space.__dataclass_fields__}
     space = Space(**{**known, "layer": int(known["layer"]), "dimension": int(known["dimension"])})
     texts = (space.model, space.profile, space.checkpoint, space.revision, space.dtype)
@@ -494,6 +516,8 @@ class StoreWriter:
             {"encoding-type": ENCODING, "encoding-version": ENCODING_VERSION, "chunk-rows": chunk_rows}
             | (attributes or {})
         )
+        # Kept as they were created: opened anew by name, a Zarr array forgets to write chunks without any vector.
+        self._arrays: dict[str, Any] = {}
         self._create("ids", ids)
         self._create("sequences", sequences)
         self._create("digests", [sequence_digest(s) if s else "" for s in sequences])
@@ -547,6 +571,7 @@ class StoreWriter:
                 fill_value=np.nan if vectors else None,
                 config={"write_empty_chunks": True},
             )
+        self._arrays[key] = array
         if values is not None and shape[0]:
             array[...] = np.asarray(values, dtype=object) if text else values
 
@@ -570,8 +595,8 @@ class StoreWriter:
         if present is None:
             present = np.ones(len(vectors), bool)
         block = np.where(present[:, None], vectors, np.nan).astype(space.dtype)
-        self._root[f"{_space_key(space)}/vectors"][start:stop] = block
-        self._root[f"{_space_key(space)}/present"][start:stop] = present
+        self._arrays[f"{_space_key(space)}/vectors"][start:stop] = block
+        self._arrays[f"{_space_key(space)}/present"][start:stop] = present
 
     def commit(self) -> None:
         """Close the store and give it its final name."""

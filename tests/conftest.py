@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -107,3 +113,95 @@ def golden_reference(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         for key, space in spaces.items():
             writer.write(space, 0, vectors[key][order])
     return write_reference(folder / "reference", tables=tables, embeddings=folder / "e.zarr").path
+
+
+@dataclass
+class Page:
+    """What a server of the tests has at one address, and how it misbehaves."""
+
+    content: bytes = b""
+    etag: str = '"one"'
+    status: int = 200
+    content_type: str = "application/octet-stream"
+    cuts: list[int] = field(default_factory=list)
+    """How many bytes each of the next answers breaks off after."""
+    ranges: bool = True
+    length: bool = True
+    """Whether the size is told."""
+
+
+class Web:
+    """A server of the tests: pages by path, and the requests that came, with their headers."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.pages: dict[str, Page] = {}
+        self.asked: list[tuple[str, str, dict[str, str]]] = []
+
+    def put(self, path: str, content: bytes, **how: Any) -> str:
+        """Put a page at a path; return its address."""
+        self.pages[path] = Page(content, **how)
+        return self.address + path
+
+    @property
+    def got(self) -> list[str]:
+        """The paths that were fetched, a request after another."""
+        return [path for method, path, _ in self.asked if method == "GET"]
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A server on this machine; proxies of the environment are left out."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._answer(body=False)
+
+        def do_GET(self) -> None:
+            self._answer(body=True)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _answer(self, body: bool) -> None:
+            served.asked.append((self.command, self.path, dict(self.headers)))
+            page = served.pages.get(self.path.partition("?")[0])
+            if page is None:
+                return self.send_error(404)
+            content, start, end = page.content, 0, len(page.content)
+            part = False
+            asked, same = self.headers.get("Range"), self.headers.get("If-Range", page.etag) == page.etag
+            if asked and page.ranges and same:
+                first, _, last = asked.removeprefix("bytes=").partition("-")
+                part, start, end = True, int(first), min(end, int(last) + 1) if last else end
+                if start >= len(content):
+                    self.send_response(416)
+                    self.send_header("Content-Range", f"bytes */{len(content)}")
+                    self.send_header("Content-Length", "0")
+                    return self.end_headers()
+            self.send_response(206 if part else page.status)
+            self.send_header("Content-Type", page.content_type)
+            if page.etag:
+                self.send_header("ETag", page.etag)
+            if part:
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+            if page.length:
+                self.send_header("Content-Length", str(end - start))
+            self.end_headers()
+            if body:
+                stop = start + page.cuts.pop(0) if page.cuts else end
+                # A client that has seen enough hangs up.
+                with suppress(ConnectionError):
+                    self.wfile.write(content[start:stop])
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Web(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield served
+    server.shutdown()
+    server.server_close()
+    thread.join()

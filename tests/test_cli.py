@@ -8,6 +8,7 @@ import yaml
 
 from fantasia_dask import cli
 from fantasia_dask.errors import FantasiaWarning, InputError
+from fantasia_dask.reference import info
 
 MINIMAL = {"input": "ants.fasta", "embedding": {"models": {"ESM": None}}}
 
@@ -30,10 +31,12 @@ def pipeline(monkeypatch):
 
     def build_reference(out, **options):
         asked["build"] = (out, options)
+        return out
 
     fake = types.ModuleType("fantasia_dask.pipeline")
     fake.run, fake.build_reference = run_pipeline, build_reference
     monkeypatch.setitem(sys.modules, "fantasia_dask.pipeline", fake)
+    monkeypatch.setattr(info, "describe_reference", lambda made: f"what {made} holds")
     return types.SimpleNamespace(asked=asked, module=fake)
 
 
@@ -107,6 +110,13 @@ def test_run__scheduler_flag_replaces_that_of_the_file(here, pipeline):
     assert run("run", path, "--scheduler", "tcp://a:1") == 0
     cluster = pipeline.asked["config"].cluster
     assert (cluster.kind, cluster.address, cluster.scheduler_file) == ("address", "tcp://a:1", None)
+
+
+def test_run__scheduler_flag_replaces_slurm(here, pipeline):
+    path = write(here / "ants.yaml", cluster={"memory_limit": "8GB", "slurm": {"partition": "long"}})
+    assert run("run", path, "--scheduler-file", "s.json") == 0
+    cluster = pipeline.asked["config"].cluster
+    assert (cluster.kind, cluster.slurm, cluster.scheduler_file) == ("scheduler_file", None, here / "s.json")
 
 
 def test_run__both_schedulers(here, pipeline, capsys):
@@ -192,7 +202,7 @@ def test_bug__keeps_its_traceback_and_asks_for_a_report(here, pipeline):
 BUILD = ["reference", "build", "out", "--fasta", "f.fa", "--ontology", "go.obo", "--model", "Uni"]
 
 
-def test_reference_build__options(pipeline, bundle, capsys):
+def test_reference_build__options(pipeline, capsys):
     arguments = ["--annotations", "a.gaf", "--annotations", "b.gaf", "--evidence", "EXP,IDA", "--evidence", "TAS"]
     arguments += ["--embeddings", "v.npz", "--layer", "1", "--layer", "2", "--vectors-key", "x", "--dtype", "float16"]
     assert run(*BUILD, *arguments) == 0
@@ -206,7 +216,7 @@ def test_reference_build__options(pipeline, bundle, capsys):
     assert capsys.readouterr().out == "what out holds\n"
 
 
-def test_reference_build__defaults(pipeline, bundle):
+def test_reference_build__defaults(pipeline):
     assert run(*BUILD, "--annotations", "a.gaf") == 0
     _, options = pipeline.asked["build"]
     assert options["evidence"] is None

@@ -203,7 +203,7 @@ def test_per_protein__the_model_must_be_named(tmp_path):
     refused(path, tmp_path, "does not say which model", model="ESM")
     refused(path, tmp_path, "cannot name an embedding space", model="a/b", layer=0)
     refused(path, tmp_path, "cannot name an embedding space", model="a", layer=-1)
-    refused(path, tmp_path, "is for npz files", key="x", **PROTT5)
+    refused(path, tmp_path, "is for files with arrays", key="x", **PROTT5)
 
 
 def test_per_protein__per_residue_file_is_told_apart(tmp_path):

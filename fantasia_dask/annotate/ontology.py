@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -137,11 +137,23 @@ class Ontology:
             raise KeyError(go_id)
         return place
 
+    def _above(self, place: int) -> np.ndarray:
+        """Return the places of a term and all that it implies, ascending."""
+        starts, flat = self.closure
+        return flat[starts[place] : starts[place + 1]]
+
     def ancestors(self, go_id: str) -> list[str]:
         """Return the terms that a term implies, itself apart, in order of id; `KeyError` if it is not current."""
-        starts, flat = self.closure
         place = self._place(go_id)
-        return [self.go_ids[i] for i in flat[starts[place] : starts[place + 1]].tolist() if i != place]
+        return [self.go_ids[i] for i in self._above(place).tolist() if i != place]
+
+    def implications(self, go_ids: Iterable[str]) -> list[list[str]]:
+        """Return all that each term implies, itself among it, in order of id; an id that is not current alone."""
+        words = list(go_ids)
+        return [
+            self.go_ids[self._above(place)].tolist() if place >= 0 else [word]
+            for word, place in zip(words, self.places(words).tolist(), strict=True)
+        ]
 
     def depth(self, go_id: str) -> int:
         """Return the longest way from a term to a root, in edges; `KeyError` if it is not current."""
@@ -154,6 +166,90 @@ class Ontology:
             seen.add(go_id)
             go_id = self._replaced_by[go_id]
         return go_id if go_id in self else None
+
+    def slim(self, go_ids: Iterable[str], slim: Collection[str]) -> dict[str, list[str]]:
+        """Map terms to the terms of a slim: the closest of them at or above each, in every direction.
+
+        A slim term that another one of the answer implies is left out, so that a term stands for no more than it has
+        to: the *direct* mapping of map2slim.
+
+        Parameters
+        ----------
+        go_ids : iterable of str
+            Terms to map; obsolete and alternative ids are mapped as the terms that took their place.
+        slim : collection of str
+            Terms of the slim; brought to current terms too, and left out where there is none.
+
+        Returns
+        -------
+        dict of str to list of str
+            For each id given, its slim terms in order of id; an empty list for an id without a current term, and where
+            nothing of the slim is above it.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ids = ["GO:1", "GO:2", "GO:3"]
+        >>> terms = pd.DataFrame({"go_id": ids, "aspect": "P", "obsolete": False, "replaced_by": ""})
+        >>> relations = pd.DataFrame({"child": ["GO:3", "GO:2"], "relation": "is_a", "parent": ["GO:2", "GO:1"]})
+        >>> Ontology(terms, relations).slim(["GO:3", "GO:1", "GO:9"], ["GO:1", "GO:2"])
+        {'GO:3': ['GO:2'], 'GO:1': ['GO:1'], 'GO:9': []}
+        """
+        members = np.zeros(len(self), dtype=bool)
+        members[self.places([term for go_id in slim if (term := self.current(go_id)) is not None])] = True
+
+        def chosen(place: int) -> list[int]:
+            above = self._above(place)
+            return above[members[above]].tolist()
+
+        implied = {place: set(chosen(place)) - {place} for place in np.flatnonzero(members).tolist()}
+        mapped: dict[str, list[str]] = {}
+        for go_id in dict.fromkeys(go_ids):
+            term = self.current(go_id)
+            found = [] if term is None else chosen(self._place(term))
+            further = set().union(*(implied[place] for place in found))
+            mapped[go_id] = [self.go_ids[place] for place in found if place not in further]
+        return mapped
+
+    def information_content(self, annotations: pd.DataFrame) -> np.ndarray:
+        """Tell how much each term says of a protein, given how many proteins of a reference have it.
+
+        Parameters
+        ----------
+        annotations : DataFrame, `schema.ANNOTATIONS`
+            Columns ``protein`` and ``go_id`` are read; ids that are not current are left out.
+
+        Returns
+        -------
+        float64 array, shape (n,)
+            In the order of `go_ids`, in bits: -log2 of the share of proteins that have the term, themselves or by
+            implication, among those with any term of its aspect. 0 at a root, NaN where no protein has the term.
+
+        References
+        ----------
+        Resnik (1995) Using information content to evaluate semantic similarity in a taxonomy. IJCAI-95, 448.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> ids = ["GO:1", "GO:2", "GO:3"]
+        >>> terms = pd.DataFrame({"go_id": ids, "aspect": "P", "obsolete": False, "replaced_by": ""})
+        >>> relations = pd.DataFrame({"child": ["GO:3", "GO:2"], "relation": "is_a", "parent": ["GO:1", "GO:1"]})
+        >>> annotations = pd.DataFrame({"protein": [0, 1, 2, 3], "go_id": ["GO:2", "GO:2", "GO:1", "GO:1"]})
+        >>> Ontology(terms, relations).information_content(annotations)
+        array([ 0.,  1., nan])
+        """
+        import pandas as pd
+
+        pairs = annotations[["protein", "go_id"]].drop_duplicates()
+        wide = self.propagate_table(pairs.rename(columns={"protein": "accession"}).assign(score=1.0))
+        carried = self.places(wide["go_id"])
+        proteins = np.bincount(carried, minlength=len(self)).astype("float64")
+        aspects = pd.DataFrame({"accession": wide["accession"].to_numpy(), "aspect": self.aspects[carried]})
+        of_aspect = aspects.drop_duplicates()["aspect"].value_counts()
+        total = pd.Series(self.aspects, dtype="str").map(of_aspect).to_numpy(dtype="float64", na_value=np.nan)
+        proteins[proteins == 0] = np.nan
+        return np.asarray(np.log2(total) - np.log2(proteins))
 
     def propagate(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Give every ancestor the largest score of its descendants.

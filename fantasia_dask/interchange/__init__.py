@@ -1,7 +1,8 @@
 """Vectors in the layouts of other tools: read into a store of ours, and one of ours written as FANTASIA's.
 
-Four layouts are recognised by what is inside: our own store, FANTASIA's HDF5, HDF5 with one dataset per protein
-(UniProt's ``per-protein.h5`` and many others), and npz. All are streamed, a chunk of rows at a time, none is ever
+Five layouts are recognised by what is inside: our own store, FANTASIA's HDF5, HDF5 with one dataset per protein
+(UniProt's ``per-protein.h5`` and many others), HDF5 or Zarr with an array of ids and one of vectors, and npz. All are
+streamed, a chunk of rows at a time, none is ever
 unpickled, and links out of a file are not followed.
 """
 
@@ -18,12 +19,13 @@ import numpy as np
 from ..errors import InputError
 from ..schema import Space
 from ..store import CHUNK_ROWS, EmbeddingStore, StoreWriter, is_store, open_store
+from .arrays import arrays_table, has_arrays
 from .export import export_fantasia_hdf5
 from .hdf5 import TYPE_IDS, fantasia_table, is_fantasia, per_protein_table
 from .npz import npz_table
 from .table import Blocks, VectorTable
 
-__all__ = ["TYPE_IDS", "export_fantasia_hdf5", "import_vectors", "recognise"]
+__all__ = ["TYPE_IDS", "export_fantasia_hdf5", "import_vectors", "outline", "recognise", "vector_table"]
 
 
 def recognise(path: str | os.PathLike[str]) -> str:
@@ -31,7 +33,7 @@ def recognise(path: str | os.PathLike[str]) -> str:
 
     Returns
     -------
-    {"store", "fantasia-hdf5", "per-protein-hdf5", "npz"}
+    {"store", "fantasia-hdf5", "per-protein-hdf5", "arrays", "npz"}
 
     Raises
     ------
@@ -46,12 +48,17 @@ def recognise(path: str | os.PathLike[str]) -> str:
     if is_store(path):
         return "store"
     if path.is_file() and h5py.is_hdf5(path):
-        return "fantasia-hdf5" if is_fantasia(path) else "per-protein-hdf5"
+        if is_fantasia(path):
+            return "fantasia-hdf5"
+        return "arrays" if has_arrays(path) else "per-protein-hdf5"
+    if path.is_dir() and has_arrays(path):
+        return "arrays"
     if path.is_file() and zipfile.is_zipfile(path):
         return "npz"
     raise InputError(
         f"{path} is not a file of embeddings: expected a store of fantasia-dask (.zarr, .h5), "
-        "FANTASIA's HDF5, HDF5 with one dataset per protein, or npz."
+        "FANTASIA's HDF5, HDF5 with one dataset per protein, or npz, HDF5 or Zarr with an array of ids and an array of "
+        "vectors."
     )
 
 
@@ -79,12 +86,17 @@ def _chosen(spaces: Iterable[Space], model: str | None, layer: int | None, path:
     return kept
 
 
-def _table(path: Path, model: str | None, layer: int | None, key: str | None, profile: str) -> VectorTable:
+def vector_table(path: Path, model: str | None, layer: int | None, key: str | None, profile: str) -> VectorTable:
+    """Describe a file or folder of vectors, whatever its layout, before any vector is read; as `import_vectors`."""
     layout = recognise(path)
     if layout == "npz":
         return npz_table(path, model, layer, key, profile)
+    if layout == "arrays":
+        return arrays_table(path, model, layer, key, profile)
     if key is not None:
-        raise InputError(f"an array name ({key!r}) is for npz files, and {path} is not one: leave it out.")
+        raise InputError(
+            f"an array name ({key!r}) is for files with arrays of vectors, and {path} has none: leave it out."
+        )
     if layout == "per-protein-hdf5":
         return per_protein_table(path, model, layer, profile)
     table = _store_table(path) if layout == "store" else fantasia_table(path, profile)
@@ -111,12 +123,12 @@ def import_vectors(
     out
         The store to write, ``.zarr`` (or ``.h5``); written aside and renamed when it is whole.
     model, layer
-        Which model and layer made the vectors: needed for npz and one dataset per protein, which do not say.
+        Which model and layer made the vectors: needed for arrays and one dataset per protein, which do not say.
         For the other layouts, which do, the part to keep; by default all of it.
     profile : str
         Pooling convention of the vectors. A store of ours brings its own.
     key : str, optional
-        The array of an npz file to read, when it holds more than one.
+        The array to read, of a file that holds more than one of vectors.
     dtype : {"float16", "float32"}, optional
         How the vectors are kept; by default float16 stays and float32 and float64 become float32.
     sequences : mapping of id to sequence, optional
@@ -144,7 +156,7 @@ def import_vectors(
     path, out = Path(path), Path(out)
     if out.exists() and out.resolve() == path.resolve():
         raise InputError(f"{path} cannot be read and written at once: give another output.")
-    table = _table(path, model, layer, key, profile)
+    table = vector_table(path, model, layer, key, profile)
     known = sequences or {}
     kept = [own or known.get(name, "") for name, own in zip(table.ids, table.sequences, strict=True)]
     stored = {space: replace(space, dtype=dtype or space.dtype) for space in table.spaces}
@@ -158,6 +170,25 @@ def import_vectors(
                 writer.write(space, start, _cast(vectors, present, space, table.ids[start:], path), present)
                 start += len(vectors)
     return open_store(out)
+
+
+def outline(
+    path: str | os.PathLike[str], *, model: str | None = None, layer: int | None = None, profile: str = "unknown"
+) -> tuple[int, list[Space]]:
+    """Return how many proteins a file of vectors has, and in which spaces; nothing is imported.
+
+    Parameters
+    ----------
+    path, model, layer, profile
+        As for `import_vectors`.
+
+    Raises
+    ------
+    InputError
+        As `import_vectors` does, but for what only its numbers show.
+    """
+    table = vector_table(Path(path), model, layer, None, profile)
+    return len(table.ids), list(table.spaces)
 
 
 def _cast(vectors: np.ndarray, present: np.ndarray, space: Space, ids: list[str], path: Path) -> np.ndarray:

@@ -15,14 +15,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import InputError, did_you_mean
+from ..errors import InputError
 from ..schema import Space
 from ..store import DAMAGE
-from .table import MAX_DIMENSION, Blocks, VectorTable, check_ids, check_model, stored_dtype
+from .arrays import check_matrix, id_texts, ids_name, vectors_name
+from .table import Blocks, VectorTable, check_ids, check_model, stored_dtype
 
 __all__ = ["npz_table"]
-
-ID_NAMES = ("ids", "id", "accession", "accessions", "sequence_id")
 
 
 @dataclass(frozen=True)
@@ -73,48 +72,15 @@ def _headers(path: Path) -> dict[str, _Header]:
     return headers
 
 
-def _vectors_name(headers: dict[str, _Header], key: str | None, path: Path) -> str:
-    """Choose the array of vectors: the one named, else the only 2-D array of floats."""
-    matrices = [name for name, h in headers.items() if len(h.shape) == 2 and h.dtype.kind == "f"]
-    if key is not None:
-        if key not in headers:
-            raise InputError(
-                f"{path} has no array {key!r}: it holds {', '.join(headers) or 'none'}." + did_you_mean(key, headers)
-            )
-        return key
-    if len(matrices) != 1:
-        raise InputError(
-            f"{path} holds {len(matrices)} arrays of vectors ({', '.join(matrices) or 'none'}): "
-            "name the one to read, for instance --key " + (matrices[0] if matrices else "embeddings") + "."
-        )
-    return matrices[0]
-
-
-def _ids_name(headers: dict[str, _Header], vectors: str, path: Path) -> str:
-    """Find the array of ids that belongs to an array of vectors."""
-    own = vectors.removesuffix("_embeddings") + "_ids"
-    for name in (own, *ID_NAMES):
-        if name in headers:
-            return name
-    raise InputError(f"{path} has no array of ids: expected 'ids' or {own!r} beside {vectors!r}.")
-
-
 def _read_ids(path: Path, name: str) -> list[str]:
     with _readable(path), np.load(path, allow_pickle=False) as arrays:
-        ids = arrays[name]
-    if ids.ndim != 1 or ids.dtype.kind not in "USiu":
-        raise InputError(f"{path}: {name!r} is {ids.dtype} of shape {ids.shape}: expected one id per protein.")
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in ids.tolist()]
+        return id_texts(arrays[name], name, path)
 
 
 def _check(header: _Header, ids: list[str], name: str, path: Path) -> None:
-    what = f"{path}: array {name!r}"
-    if len(header.shape) != 2 or not 1 <= header.shape[1] <= MAX_DIMENSION:
-        raise InputError(f"{what} has shape {header.shape}: expected one row per protein, (n, d).")
-    if header.shape[0] != len(ids):
-        raise InputError(f"{what} has {header.shape[0]} rows for {len(ids)} ids: expected as many.")
+    check_matrix(header.shape, ids, name, path)
     if header.data_bytes != header.shape[0] * header.shape[1] * header.dtype.itemsize:
-        raise InputError(f"{what} is shorter than its header says: make the file or fetch it again.")
+        raise InputError(f"{path}: array {name!r} is shorter than its header says: make the file or fetch it again.")
 
 
 def _matrix_blocks(path: Path, name: str, header: _Header, rows: int) -> Blocks:
@@ -139,11 +105,11 @@ def _matrix_blocks(path: Path, name: str, header: _Header, rows: int) -> Blocks:
 def npz_table(path: Path, model: str | None, layer: int | None, key: str | None, profile: str) -> VectorTable:
     """Describe an npz file: ``ids`` beside one 2-D array, or ``<prefix>_ids`` beside ``<prefix>_embeddings``."""
     headers = _headers(path)
-    name = _vectors_name(headers, key, path)
+    name = vectors_name(headers, key, path)
     model, layer = check_model(model, layer, path)
     header = headers[name]
     dtype = stored_dtype(header.dtype, f"{path}: array {name!r}")
-    ids = _read_ids(path, _ids_name(headers, name, path))
+    ids = _read_ids(path, ids_name(headers, name, path))
     check_ids(ids, path)
     _check(header, ids, name, path)
 

@@ -22,7 +22,7 @@ from .build import CURATED, EXPERIMENTAL, ReferenceTables, collect, with_taxonom
 from .bundle import Reference, describe, open_reference, verify_reference, write_reference
 from .lineages import Taxonomy, taxonomy_table
 from .ncbi import lineages_from_dump, resolve_taxa
-from .obo import Ontology, read_obo
+from .obo import Ontology, read_obo, slim_terms
 from .taxonomy import donor_rows, protein_mask
 from .vectors import gather_embeddings
 
@@ -42,6 +42,7 @@ __all__ = [
     "protein_mask",
     "read_obo",
     "resolve_taxa",
+    "slim_terms",
     "taxonomy_table",
     "verify_reference",
     "with_taxonomy",

@@ -25,6 +25,7 @@ __all__ = [
     "CURATED",
     "EXPERIMENTAL",
     "ReferenceTables",
+    "annotated",
     "check_evidence",
     "collect",
     "current_annotations",
@@ -79,6 +80,8 @@ class ReferenceTables:
         The files that were read.
     taxonomy : DataFrame or None
         Columns of `schema.TAXONOMY`, as `taxonomy_table` makes it, if an NCBI dump was at hand.
+    subsets : DataFrame or None
+        Columns of `schema.SUBSETS`, GO's slims among them, if an ontology was at hand.
     """
 
     proteins: pd.DataFrame
@@ -90,6 +93,7 @@ class ReferenceTables:
     evidence: tuple[str, ...] = EXPERIMENTAL
     sources: tuple[Path, ...] = field(default=())
     taxonomy: pd.DataFrame | None = None
+    subsets: pd.DataFrame | None = None
 
     @cached_property
     def representatives(self) -> list[Protein]:
@@ -123,7 +127,7 @@ def collect(
     fasta
         Proteins; UniProt headers give accession, taxon, organism and gene. Records without residues are left out.
     annotations
-        One file or several: GAF 2.0 to 2.2, or tables with a header line.
+        One file or several: GAF 2.0 to 2.2, GPAD 1.0 to 2.0, tables with a header line, or lists of GO ids.
     ontology
         OBO file.
     evidence : collection of str, optional
@@ -136,17 +140,46 @@ def collect(
     InputError
         If a file is broken, an evidence code is unknown, or no annotation is left.
     """
+    table, counts = _number_proteins(read_proteins(fasta))
+    tables = annotated(table, counts, annotations, ontology, evidence=evidence, sources=[fasta])
+    return tables if taxonomy_dump is None else with_taxonomy(tables, taxonomy_dump)
+
+
+def annotated(
+    proteins: pd.DataFrame,
+    counts: dict[str, Any],
+    annotations: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    ontology: str | os.PathLike[str],
+    *,
+    evidence: Collection[str] | None = None,
+    sources: Iterable[str | os.PathLike[str]] = (),
+) -> ReferenceTables:
+    """Give numbered proteins their annotations, as `collect` does.
+
+    Parameters
+    ----------
+    proteins : DataFrame
+        Columns of `schema.PROTEINS`.
+    counts : dict
+        What has been counted so far.
+    annotations, ontology, evidence
+        As for `collect`.
+    sources
+        The files that the proteins were read from.
+
+    Raises
+    ------
+    InputError
+        As `collect`.
+    """
     codes = check_evidence(evidence)
     paths = [Path(p) for p in ([annotations] if isinstance(annotations, str | os.PathLike) else annotations)]
-    proteins = read_proteins(fasta)
     graph = read_obo(ontology)
-    sources = [read_annotations(path) for path in paths]
-    table, counts = _number_proteins(proteins)
-    kept, annotation_counts = _annotate(table, sources, graph, codes, paths)
-    table = _with_taxa(table, sources)
-    counts |= annotation_counts
-    counts["taxa"] = int(table["taxon"].nunique())
-    tables = ReferenceTables(
+    read = [read_annotations(path) for path in paths]
+    kept, annotation_counts = _annotate(proteins, read, graph, codes, paths)
+    table = _with_taxa(proteins, read)
+    counts = counts | annotation_counts | {"taxa": int(table["taxon"].nunique())}
+    return ReferenceTables(
         typed(table, PROTEINS),
         typed(kept, ANNOTATIONS),
         graph.terms,
@@ -154,9 +187,9 @@ def collect(
         counts,
         graph.release,
         codes,
-        (Path(fasta), *paths, Path(ontology)),
+        (*map(Path, sources), *paths, Path(ontology)),
+        subsets=graph.subsets,
     )
-    return tables if taxonomy_dump is None else with_taxonomy(tables, taxonomy_dump)
 
 
 def with_taxonomy(tables: ReferenceTables, dump: str | os.PathLike[str]) -> ReferenceTables:

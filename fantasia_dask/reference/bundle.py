@@ -5,6 +5,7 @@
     manifest.json         what it is made of: format, sources, evidence, counts, GO release, embedding spaces
     embeddings.zarr       vectors (r, d) per model and layer; row i is that of the proteins with row i
     proteins.parquet      annotations.parquet      terms.parquet      relations.parquet
+    subsets.parquet       GO's slims and other subsets, if it was built with an ontology
     taxonomy.parquet      lineages of the taxa, if it was built with an NCBI dump
     checksums.json        SHA-256 of every other file
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,8 +27,9 @@ import numpy as np
 from .._version import __version__
 from ..errors import InputError
 from ..interchange import import_vectors
-from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, TAXONOMY, TERMS, Column, Space
-from ..store import EmbeddingStore, open_store, remove
+from ..locations import as_path, is_remote, reachable
+from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TAXONOMY, TERMS, Column, Space
+from ..store import EmbeddingStore, open_store, remove, space_from
 from .build import ReferenceTables, typed
 from .checksums import CHECKSUMS, file_digest, verify_checksums, verify_files, write_checksums
 from .lineages import Taxonomy
@@ -48,7 +50,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "terms": TERMS,
     "relations": RELATIONS,
 }
-TAXONOMY_TABLE = "taxonomy"
+MAY_LACK: dict[str, tuple[Column, ...]] = {"taxonomy": TAXONOMY, "subsets": SUBSETS}
+"""Tables that a bundle may do without."""
 
 
 class Reference:
@@ -74,12 +77,16 @@ class Reference:
 
         file = self.path / f"{name}.parquet"
         # Parquet would hand out other values for a flipped bit, without a word.
-        verify_files(self.path, file.name)
-        columns = TAXONOMY if name == TAXONOMY_TABLE else TABLES[name]
+        if not is_remote(self.path):
+            verify_files(self.path, file.name)
         try:
-            return typed(pd.read_parquet(file, engine="pyarrow"), columns)
+            with reachable(file), file.open("rb") as content:
+                return typed(pd.read_parquet(content, engine="pyarrow"), (TABLES | MAY_LACK)[name])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
+
+    def _table_if_there(self, name: str) -> pd.DataFrame | None:
+        return self._table(name) if (self.path / f"{name}.parquet").is_file() else None
 
     @cached_property
     def proteins(self) -> pd.DataFrame:
@@ -110,15 +117,22 @@ class Reference:
     @property
     def taxonomy_table(self) -> pd.DataFrame | None:
         """The taxa and their ancestors, columns of `schema.TAXONOMY`, or None."""
-        there = (self.path / f"{TAXONOMY_TABLE}.parquet").is_file()
-        return self._table(TAXONOMY_TABLE) if there else None
+        return self._table_if_there("taxonomy")
+
+    @cached_property
+    def subsets(self) -> pd.DataFrame | None:
+        """The terms of GO's subsets, columns of `schema.SUBSETS`; None when it was made without an ontology."""
+        return self._table_if_there("subsets")
 
     @cached_property
     def store(self) -> EmbeddingStore:
         """The vectors; ids are the first accession of each row."""
-        # Chunks have checksums of their own; what describes them has not.
-        verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
-        return open_store(self.path / EMBEDDINGS)
+        with reachable(self.path):
+            # Chunks have checksums of their own; what describes them has not.
+            if not is_remote(self.path):
+                verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
+            told = [space_from(space) for space in self.manifest["spaces"]] if is_remote(self.path) else None
+            return open_store(self.path / EMBEDDINGS, told)
 
     @property
     def spaces(self) -> tuple[Space, ...]:
@@ -184,8 +198,9 @@ def write_reference(
     try:
         for name, columns in TABLES.items():
             _write_table(partial / f"{name}.parquet", typed(getattr(tables, name), columns))
-        if tables.taxonomy is not None:
-            _write_table(partial / f"{TAXONOMY_TABLE}.parquet", typed(tables.taxonomy, TAXONOMY))
+        for name, columns in MAY_LACK.items():
+            if (table := getattr(tables, name)) is not None:
+                _write_table(partial / f"{name}.parquet", typed(table, columns))
         store = _place_store(embeddings, partial / EMBEDDINGS, move)
         manifest = _manifest(tables, store, tables.sources if sources is None else sources)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -286,18 +301,29 @@ def is_reference(path: str | os.PathLike[str]) -> bool:
     return _read_manifest(Path(path)) is not None
 
 
-def open_reference(path: str | os.PathLike[str]) -> Reference:
+def open_reference(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Reference:
     """Open a reference bundle; nothing but its manifest is read.
+
+    Parameters
+    ----------
+    path
+        A folder, or a URL that fsspec knows (``s3://...``, ``https://...``), read lazily: tables when they are asked
+        for, vectors block by block.
+    storage_options : mapping, optional
+        What fsspec needs beside a URL, such as ``{"anon": True}``.
 
     Raises
     ------
     InputError
         If there is no bundle at `path`, a newer release wrote it, or a part of it is missing.
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it.")
-    manifest = _read_manifest(path)
+    path = as_path(path, storage_options)
+    with reachable(path):
+        if not (path / MANIFEST if is_remote(path) else path).exists():
+            raise InputError(
+                f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it."
+            )
+        manifest = _read_manifest(path)
     if manifest is None:
         raise InputError(
             f"{path} is not a reference: expected a folder with the {MANIFEST} that `fantasia-dask reference build` "
@@ -323,6 +349,8 @@ def verify_reference(path: str | os.PathLike[str]) -> int:
     InputError
         If it is no bundle, or naming the first file that is missing, damaged or does not belong to it.
     """
+    if is_remote(as_path(path)):
+        raise InputError(f"{path} is not on this machine: verify a copy of it.")
     path = Path(path)
     if not is_reference(path) and not (path / CHECKSUMS).is_file():
         open_reference(path)

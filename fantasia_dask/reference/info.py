@@ -21,6 +21,7 @@ def describe_reference(reference: Reference) -> str:
         ("reference", str(reference.path)),
         ("created", f"{manifest.get('created', '')} by {manifest.get('software', '')}"),
         ("GO release", manifest.get("go_release") or "not named"),
+        ("GO slims", ", ".join(_slims(reference)) or "none"),
         ("sequences", f"{reference.rows:,} (rows of every array)"),
         ("proteins", f"{len(reference.proteins):,}, of them annotated {reference.annotations['protein'].nunique():,}"),
         ("annotations", f"{len(reference.annotations):,}"),
@@ -33,6 +34,11 @@ def describe_reference(reference: Reference) -> str:
         "Evidence\n" + _columns(_evidence_lines(reference)),
     ]
     return "\n\n".join(parts)
+
+
+def _slims(reference: Reference) -> list[str]:
+    subsets = reference.subsets
+    return [] if subsets is None else sorted(name for name in subsets["subset"].unique() if "slim" in name)
 
 
 def _space_lines(reference: Reference) -> Iterable[tuple[str, ...]]:

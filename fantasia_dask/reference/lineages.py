@@ -53,7 +53,7 @@ def taxonomy_table(dump: str | os.PathLike[str], taxa: Iterable[int]) -> pd.Data
     parents = database.taxid2parent
     tree = {taxon for lineage in lineages.values() for taxon in lineage if taxon in parents and taxon not in merged}
     above = {taxon: 0 if parents[taxon] == taxon else parents[taxon] for taxon in tree}
-    lines = [(taxon, above[taxon], database.taxid2rank[taxon], database.taxid2name[taxon]) for taxon in tree]
+    lines = [(taxon, above[taxon], database.taxid2rank[taxon], database.taxid2name.get(taxon, "")) for taxon in tree]
     lines += [(old, new, MERGED, "") for old, new in merged.items() if new in tree]
     return pd.DataFrame(sorted(lines), columns=names(TAXONOMY))
 

@@ -114,9 +114,13 @@ def _merged(database: Any) -> Mapping[int, int]:
     return database.oldtaxid2newtaxid or {}
 
 
-@lru_cache(maxsize=1)
 def _names(folder: Path) -> dict[str, set[int]]:
     """Every name of the dump, lower case, with the taxa that bear it."""
+    return _index(folder.absolute(), _stamp(folder))
+
+
+@lru_cache(maxsize=1)
+def _index(folder: Path, stamp: tuple[int, ...]) -> dict[str, set[int]]:
     database = open_dump(folder)
     index: dict[str, set[int]] = {}
     for taxon, kinds in database.taxid2all_names.items():
@@ -126,9 +130,17 @@ def _names(folder: Path) -> dict[str, set[int]]:
     return index
 
 
-@lru_cache(maxsize=1)
 def open_dump(folder: Path) -> Any:
-    """Read a dump once per process: the whole of NCBI's takes 40 s and 2 GB."""
+    """Read a dump once per process, and again when it has changed: the whole of NCBI's takes 40 s and 2 GB."""
+    return _database(folder, folder.absolute(), _stamp(folder))
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    return tuple(file.stat().st_mtime_ns for file in dump_files(folder))
+
+
+@lru_cache(maxsize=1)
+def _database(folder: Path, absolute: Path, stamp: tuple[int, ...]) -> Any:
     import taxopy
 
     nodes, names, merged = (folder / f"{name}.dmp" for name in ("nodes", "names", "merged"))

@@ -1,4 +1,4 @@
-"""The ontology file, read once: its terms and its edges as two tables."""
+"""The ontology file, read once: its terms, its edges and its subsets as tables."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..schema import RELATIONS, TERMS, names
+from ..errors import InputError, did_you_mean
+from ..schema import RELATIONS, SUBSETS, TERMS, names
 from ..sequences import open_text
 
 if TYPE_CHECKING:
     import networkx
     import pandas as pd
 
-__all__ = ["Ontology", "read_obo"]
+__all__ = ["Ontology", "read_obo", "slim_terms"]
 
 ASPECT_OF = {"molecular_function": "F", "biological_process": "P", "cellular_component": "C"}
 HIERARCHY = ("is_a", "part_of")
@@ -35,12 +35,15 @@ class Ontology:
         current when it is not obsolete and `replaced_by` is empty.
     relations : DataFrame
         Columns of `schema.RELATIONS`, sorted: every edge between two terms of the file.
+    subsets : DataFrame
+        Columns of `schema.SUBSETS`, sorted: the current terms of each subset that the file knows.
     release : str
         The file's ``data-version``; an empty string when it names none.
     """
 
     terms: pd.DataFrame
     relations: pd.DataFrame
+    subsets: pd.DataFrame
     release: str
 
 
@@ -66,7 +69,43 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
     if not defined:
         raise InputError(f"{path} holds no term: expected an ontology in OBO format, with [Term] stanzas.")
     _check_acyclic(graph, path)
-    return Ontology(_terms(defined), _relations(graph, defined), str(graph.graph.get("data-version") or ""))
+    release = str(graph.graph.get("data-version") or "")
+    return Ontology(_terms(defined), _relations(graph, defined), _subsets(defined), release)
+
+
+def slim_terms(slim: str | os.PathLike[str], subsets: pd.DataFrame | None = None) -> list[str]:
+    """Return the terms of a slim.
+
+    Parameters
+    ----------
+    slim
+        Name of a subset, such as ``goslim_generic``, or the path of an OBO file that holds the terms of a slim and no
+        other, such as ``goslim_generic.obo``.
+    subsets : DataFrame, optional
+        Columns of `schema.SUBSETS`: those of the reference.
+
+    Raises
+    ------
+    InputError
+        If there is neither such a subset nor such a file.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> slim_terms("goslim_generic", pd.DataFrame({"subset": ["goslim_generic"], "go_id": ["GO:0000003"]}))
+    ['GO:0000003']
+    """
+    known = [] if subsets is None else sorted(subsets["subset"].unique())
+    if subsets is not None and slim in known:
+        return list(subsets["go_id"][subsets["subset"] == slim])
+    if Path(slim).is_file():
+        terms = read_obo(slim).terms
+        return list(terms["go_id"][~terms["obsolete"] & (terms["replaced_by"] == "")])
+    named = ", ".join(name for name in known if "slim" in name) or "none: its GO file had none"
+    raise InputError(
+        f"there is no GO slim {os.fspath(slim)!r}: expected an OBO file, or one that the reference holds ({named})."
+        + did_you_mean(os.fspath(slim), known)
+    )
 
 
 def _parse(path: Path) -> networkx.MultiDiGraph:
@@ -129,6 +168,18 @@ def _relations(graph: networkx.MultiDiGraph, defined: dict[str, dict[str, Any]])
     )
     table = pd.DataFrame(edges, columns=names(RELATIONS))
     return table.astype({column.name: column.dtype for column in RELATIONS})
+
+
+def _subsets(defined: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    lines = sorted(
+        (subset, go_id)
+        for go_id, term in defined.items()
+        if term.get("is_obsolete") != "true"
+        for subset in dict.fromkeys(term.get("subset", []))
+    )
+    return pd.DataFrame(lines, columns=names(SUBSETS)).astype({column.name: column.dtype for column in SUBSETS})
 
 
 def _check_acyclic(graph: networkx.MultiDiGraph, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a reference is made from: protein FASTA, GAF files, tables of annotations."""
+"""What a reference is made from: protein FASTA and annotations, in GAF, GPAD, tables or lists."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, did_you_mean
 from ..sequences import Protein, open_text, read_fasta
+from .annotation_lines import ANNOTATION_COLUMNS, AnnotationLines, annotation_record
+from .gaf import GAF_VERSIONS, gaf_records
+from .gpad import GPAD_VERSIONS, gpad_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,9 +28,6 @@ __all__ = [
     "read_proteins",
 ]
 
-ANNOTATION_COLUMNS = ["accession", "go_id", "aspect", "evidence", "qualifier", "taxon", "reference", "date"]
-"""One line per annotation, all strings but `taxon` (int64, 0 where unknown)."""
-
 SPELLINGS = {
     "protein_id": "accession",
     "protein": "accession",
@@ -37,11 +37,9 @@ SPELLINGS = {
     "taxonomy_id": "taxon",
     "taxon_id": "taxon",
 }
-ASPECTS = {"": "", "F": "F", "P": "P", "C": "C", "MF": "F", "BP": "P", "CC": "C"}
-GO_ID = re.compile(r"[A-Za-z]\w*:\S+")
-GAF_VERSION = re.compile(r"!\s*gaf-version:\s*(\d\.\d)")
-GAF_COLUMNS = 15
-"""Columns 16 and 17 may be left out at the end of a line; without the first 15 it is no annotation."""
+VERSION = re.compile(r"!\s*(gaf|gpad?)-version:\s*(\d\.\d)", re.IGNORECASE)
+GO_LIST = re.compile(r"[^\t]+\tGO:[^\t]*")
+"""A line that begins a file of lists; a header never looks like it."""
 
 # FASTA --------------------------------------------------------------------------------------------------------------
 
@@ -139,22 +137,39 @@ class AnnotationSource:
 
 
 def read_annotations(path: str | os.PathLike[str]) -> AnnotationSource:
-    """Read GO annotations: GAF 2.0 to 2.2, or a table with a header line, plain or packed.
+    """Read GO annotations, plain or packed: GAF 2.0 to 2.2, GPAD 1.0 to 2.0, a table, or lists of GO ids.
 
-    A table is separated by tabs or commas and needs the columns `accession` and `go_id`; `aspect`, `evidence`,
-    `qualifier`, `taxon`, `reference` and `date` are read where they are there, any other column is left alone.
+    A table has a header line, is separated by tabs or commas and needs the columns `accession` and `go_id`; `aspect`,
+    `evidence`, `qualifier`, `taxon`, `reference` and `date` are read where they are there, any other column is left
+    alone. Lists, as goPredSim has them, are lines of an accession, a tab and GO ids separated by commas. What a format
+    does not tell stays empty; the aspect is the ontology's anyway.
 
     Raises
     ------
     InputError
-        Naming file and line, if it is neither, or a line is malformed.
+        Naming file and line, if it is none of these, or a line is malformed.
     """
     path = Path(path)
     with open_text(path) as text:
-        lines = _Lines(text, path)
+        return _collect(_records(AnnotationLines(text, path)))
+
+
+def _records(lines: AnnotationLines) -> Iterator[list[str]]:
+    """Read a file in the format that its first lines tell."""
+    header = lines.header()
+    if not header:
         first = lines.peek()
-        records = _gaf_records(lines) if first.startswith("!") else _table_records(lines, first)
-        return _collect(records)
+        return _list_records(lines) if GO_LIST.fullmatch(first) else _table_records(lines, first)
+    for line in header:
+        match = VERSION.match(line)
+        if match and match[1].lower() == "gaf" and match[2] in GAF_VERSIONS:
+            return gaf_records(lines, match[2])
+        if match and match[1].lower() != "gaf" and match[2] in GPAD_VERSIONS:
+            return gpad_records(lines, match[2])
+    raise InputError(
+        f"{lines.path} does not say which GAF or GPAD it is: expected '!gaf-version: 2.2' (or 2.1, 2.0) or "
+        "'!gpa-version: 1.1' (1.2, or '!gpad-version: 2.0') at its top."
+    )
 
 
 def _collect(records: Iterator[list[str]]) -> AnnotationSource:
@@ -175,80 +190,19 @@ def _collect(records: Iterator[list[str]]) -> AnnotationSource:
     return AnnotationSource(table.astype({"taxon": "int64"}), counts)
 
 
-class _Lines:
-    """The lines of a file, one of them at a time, with the number of the last one handed out."""
-
-    def __init__(self, text: TextIO, path: Path):
-        self._text = text
-        self._ahead: list[str] = []
-        self.path = path
-        self.number = 0
-
-    def peek(self) -> str:
-        if not self._ahead:
-            self._ahead.append(self._text.readline())
-        return self._ahead[0]
-
-    def readline(self) -> str:
-        line = self._ahead.pop() if self._ahead else self._text.readline()
-        self.number += bool(line)
-        return line
-
-    def __iter__(self) -> Iterator[str]:
-        while line := self.readline():
-            yield line
-
-    def wrong(self, found: str) -> InputError:
-        return InputError(f"line {self.number} of {self.path} {found}.")
+def _list_records(lines: AnnotationLines) -> Iterator[list[str]]:
+    for line in lines:
+        if not line.strip():
+            continue
+        accession, tab, go_ids = line.rstrip("\r\n").partition("\t")
+        if not tab:
+            raise lines.wrong(f"is {line.strip()[:60]!r}: expected an accession, a tab and GO ids separated by commas")
+        for go_id in go_ids.split(","):
+            if go_id.strip():
+                yield annotation_record(lines, accession, go_id, "", "", "", "", "", "")
 
 
-class _GafLines:
-    """What Biopython's reader is given: the version first, and then lines that are known to have their columns."""
-
-    def __init__(self, lines: _Lines):
-        self.lines = lines
-
-    def readline(self) -> str:
-        """Return the version line, wherever it stands in the header, spelt as the reader expects it."""
-        while (line := self.lines.peek()).startswith("!"):
-            self.lines.readline()
-            match = GAF_VERSION.match(line)
-            if match and match.group(1) in ("2.0", "2.1", "2.2"):
-                return f"!gaf-version: {match.group(1)}\n"
-        raise InputError(
-            f"{self.lines.path} does not say which GAF it is: expected '!gaf-version: 2.2' (or 2.1, 2.0) at its top."
-        )
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self.lines:
-            if not line.strip():
-                continue
-            columns = line.count("\t") + 1
-            # The reader passes over a line with one column and fails on a short one, both without its number.
-            if not line.startswith("!") and columns < GAF_COLUMNS:
-                raise self.lines.wrong(f"has {columns} columns: GAF has 17")
-            yield line
-
-
-def _gaf_records(lines: _Lines) -> Iterator[list[str]]:
-    from Bio.UniProt.GOA import gafiterator
-
-    for record in gafiterator(_GafLines(lines)):
-        yield _record(
-            lines,
-            record["DB_Object_ID"],
-            record["GO_ID"],
-            record["Aspect"],
-            record["Evidence"],
-            "|".join(record["Qualifier"]),
-            # The second taxon of a line is the host or partner, not the protein's own.
-            record["Taxon_ID"][0],
-            "|".join(record["DB:Reference"]),
-            record["Date"],
-        )
-
-
-def _table_records(lines: _Lines, header: str) -> Iterator[list[str]]:
+def _table_records(lines: AnnotationLines, header: str) -> Iterator[list[str]]:
     tabs = "\t" in header
     reader = csv.reader(
         lines, delimiter="\t" if tabs else ",", quoting=csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL, strict=True
@@ -261,12 +215,12 @@ def _table_records(lines: _Lines, header: str) -> Iterator[list[str]]:
                 continue
             if len(row) != len(columns):
                 raise lines.wrong(f"has {len(row)} columns where the header has {len(columns)}")
-            yield _record(lines, *(row[place] if place is not None else "" for place in places))
+            yield annotation_record(lines, *(row[place] if place is not None else "" for place in places))
     except csv.Error as error:
         raise lines.wrong(f"cannot be read as a table ({error})") from error
 
 
-def _places(columns: list[str], lines: _Lines) -> list[int | None]:
+def _places(columns: list[str], lines: AnnotationLines) -> list[int | None]:
     """Find each of our columns among those of a table."""
     found = [SPELLINGS.get(name.strip().lower().lstrip("\ufeff#"), name.strip().lower()) for name in columns]
     for needed in ("accession", "go_id"):
@@ -274,23 +228,6 @@ def _places(columns: list[str], lines: _Lines) -> list[int | None]:
             shown = ", ".join(columns)[:80]
             raise InputError(
                 f"{lines.path} is no table of annotations: its first line ({shown!r}) does not name {needed!r}; "
-                f"expected GAF 2.x or a header such as accession, go_id, evidence.{did_you_mean(needed, columns)}"
+                f"expected GAF, GPAD or a header such as accession, go_id, evidence.{did_you_mean(needed, columns)}"
             )
     return [found.index(name) if name in found else None for name in ANNOTATION_COLUMNS]
-
-
-def _record(lines: _Lines, *values: str) -> list[str]:
-    """Check one annotation and bring it to the columns `ANNOTATION_COLUMNS`."""
-    accession, go_id, aspect, evidence, qualifier, taxon, reference, date = (value.strip() for value in values)
-    if not accession:
-        raise lines.wrong("has no accession: expected the protein that is annotated")
-    if not GO_ID.fullmatch(go_id):
-        raise lines.wrong(f"has {go_id[:40]!r} where a GO id is expected, such as GO:0008150")
-    if aspect not in ASPECTS:
-        raise lines.wrong(f"has aspect {aspect[:40]!r}: expected F, P or C")
-    number = taxon.removeprefix("taxon:")
-    if not (number.isascii() and number.isdigit() and len(number) < 12):
-        if number:
-            raise lines.wrong(f"has taxon {taxon[:40]!r}: expected an NCBI number, such as 9606 or taxon:9606")
-        number = "0"
-    return [accession, go_id, ASPECTS[aspect], evidence, qualifier, number, reference, date]

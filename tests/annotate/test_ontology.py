@@ -102,6 +102,53 @@ def test_ontology__obsolete_and_alternative_ids():
         ontology.ancestors(ids[2])
 
 
+@given(edges, st.sets(st.integers(0, 8)))
+@settings(max_examples=60, deadline=None)
+def test_slim__as_networkx(drawn, chosen):
+    ids, terms, relations = tables(drawn)
+    slim = {f"GO:{i:07d}" for i in chosen}
+    graph = nx.DiGraph()
+    graph.add_nodes_from(ids)
+    graph.add_edges_from((ids[c], ids[p]) for c, relation, p in drawn if relation != "regulates")
+    mapped = Ontology(terms, relations).slim(ids, slim)
+    for go_id in ids:
+        above = (nx.descendants(graph, go_id) | {go_id}) & slim
+        closest = {a for a in above if not any(nx.has_path(graph, b, a) for b in above - {a})}
+        assert mapped[go_id] == sorted(closest)
+
+
+def test_slim__ids_of_other_releases():
+    ids, terms, relations = tables([(1, "is_a", 0), (2, "is_a", 1), (3, "is_a", 1)], 5)
+    terms.loc[3, ["obsolete", "replaced_by"]] = [True, ids[2]]
+    terms.loc[4, "replaced_by"] = ids[1]
+    ontology = Ontology(terms, relations)
+    assert ontology.slim([ids[3], "GO:9999999", ids[0]], [ids[4], "GO:8888888"]) == {
+        ids[3]: [ids[1]],
+        "GO:9999999": [],
+        ids[0]: [],
+    }
+    assert ontology.slim([ids[2]], []) == {ids[2]: []}
+    assert ontology.slim([], [ids[0]]) == {}
+
+
+@given(edges, st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=15), st.lists(st.sampled_from("FP")))
+@settings(max_examples=60, deadline=None)
+def test_information_content__naive(drawn, annotated, aspects):
+    ids, terms, relations = tables(drawn, aspects=(aspects + ["P"] * 8)[:8])
+    ontology = Ontology(terms, relations)
+    annotations = pd.DataFrame(
+        [(protein, f"GO:{term:07d}") for protein, term in annotated], columns=["protein", "go_id"]
+    ).astype({"protein": "int64", "go_id": "str"})
+    of = {term: {p for p, g in annotated if g < 8 and term in (ids[g], *ontology.ancestors(ids[g]))} for term in ids}
+    aspect = dict(zip(terms["go_id"], terms["aspect"], strict=True))
+    for term, content in zip(ontology.go_ids, ontology.information_content(annotations), strict=True):
+        if of[term]:
+            total = set().union(*(of[other] for other in ids if aspect[other] == aspect[term]))
+            assert content == pytest.approx(-np.log2(len(of[term]) / len(total)))
+        else:
+            assert np.isnan(content)
+
+
 def test_ontology__circle():
     _, terms, relations = tables([(1, "is_a", 0), (0, "part_of", 1)], 2)
     with pytest.raises(InputError, match="circle"):

@@ -211,9 +211,3 @@ def test_initialize__local_checkpoint(config, tmp_path, esm2_folder):
     settings["embedding"]["models"]["ESM"]["layer_index"] = [4]
     config.write_text(yaml.safe_dump(settings))
     assert "layer 4 is not in ESM" in only_error(command("initialize", config, "--models"))
-
-
-def test_initialize__nothing_asked_for(config):
-    done = command("initialize", config)
-    assert done.returncode == 2
-    assert "--models" in done.stderr

@@ -31,6 +31,7 @@ id: GO:0000001
 name: current
 namespace: molecular_function
 alt_id: GO:0000011
+subset: goslim_generic
 
 [Term]
 id: GO:0000002

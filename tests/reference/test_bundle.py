@@ -24,8 +24,10 @@ def contents(folder):
 
 def test_write_and_open__everything_comes_back(bundle, tables, sources):
     reference = open_reference(bundle)
-    for name in ("proteins", "annotations", "terms", "relations"):
+    for name in ("proteins", "annotations", "terms", "relations", "subsets"):
         pd.testing.assert_frame_equal(getattr(reference, name), getattr(tables, name))
+    assert reference.subsets.to_numpy().tolist() == [["goslim_generic", "GO:0000001"]]
+    assert "goslim_generic" in describe(bundle)
     assert reference.rows == 3
     assert [str(space) for space in reference.spaces] == ["Demo layer 0"]
     assert reference.vectors("Demo", 0, block_rows=2).chunks == ((2, 1), (2,))

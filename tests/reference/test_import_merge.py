@@ -13,7 +13,7 @@ from fantasia_dask.progress import Progress
 from fantasia_dask.reference import open_reference, verify_reference, write_reference
 from fantasia_dask.reference.build import ReferenceTables, typed
 from fantasia_dask.reference.importers import merge_references, subset_reference
-from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space, names
+from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TERMS, Space, names
 from fantasia_dask.store import StoreWriter
 
 QUIET = Progress(quiet=True)
@@ -42,6 +42,7 @@ def make(folder, name, proteins, lines, *, spaces=(DEMO,), release="2024", terms
         {},
         release,
         ("IDA",),
+        subsets=pd.DataFrame([("goslim_demo", terms[0])], columns=names(SUBSETS), dtype="str"),
     )
     first = tables.representatives
     store = folder / f"{name}.zarr"

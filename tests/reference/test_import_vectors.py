@@ -224,13 +224,14 @@ def test_import_gopredsim__with_fasta(gopredsim):
     reference = given(gopredsim, fasta=gopredsim / "r.fasta")
     assert reference.rows == 2
     (gopredsim / "r.fasta").write_text(">other\nMKT\n")
-    with pytest.raises(InputError, match="'A1' and others"):
+    with pytest.raises(InputError, match="annotated: 'A1', FASTA: 'other'"):
         given(gopredsim, fasta=gopredsim / "r.fasta", overwrite=True)
+    assert verify_reference(gopredsim / "out")
 
 
 def test_import_gopredsim__what_it_needs(gopredsim):
-    with pytest.raises(InputError, match="reference build --embeddings"):
-        given(gopredsim, annotations=None)
+    with pytest.raises(InputError, match="--annotations"):
+        given(gopredsim, annotations=())
     with pytest.raises(InputError, match="--ontology"):
         given(gopredsim, ontology=None)
     with pytest.raises(InputError, match="--model"):
@@ -239,31 +240,22 @@ def test_import_gopredsim__what_it_needs(gopredsim):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message"),
     [
-        "!gaf-version: 2.2\n",
-        "accession\tgo_id\nA1\tGO:0000001\n",
-        "A1 GO:0000001\n",
-        "A1\tGO:0000001;GO:2 x\n",
-        "\tGO:1\n",
+        ("", "is no table of annotations"),
+        ("A1 GO:0000001\n", "is no table of annotations"),
+        ("A1\tGO:0000001;GO:2 x\n", r"line 1 of .*terms\.txt"),
+        ("\tGO:0000001\n", "is no table of annotations|has no accession"),
+        ("A1\tGO:0000001\nA2 GO:0000001\n", r"line 2 of .*terms\.txt is 'A2 GO"),
     ],
 )
-def test_import_gopredsim__other_texts(gopredsim, text):
+def test_import_gopredsim__other_texts(gopredsim, text, message):
     (gopredsim / "terms.txt").write_text(text)
-    with pytest.raises(InputError, match=r"line 1 of .*terms\.txt"):
+    with pytest.raises(InputError, match=message):
         given(gopredsim)
 
 
 def test_import_gopredsim__other_vectors(gopredsim):
-    np.savez(gopredsim / "vectors.npz", ids=["A1"], embeddings=np.ones((1, 2)))
-    with pytest.raises(InputError, match="is not goPredSim's"):
-        import_reference(
-            gopredsim / "vectors.npz",
-            gopredsim / "out",
-            annotations=gopredsim / "terms.txt",
-            ontology=gopredsim / "go.obo",
-            progress=QUIET,
-        )
     with h5py.File(gopredsim / "vectors.h5", "a") as file:
         file["A4"] = np.ones((3, 4), "float32")
     with pytest.raises(InputError, match="'A4'"):
@@ -273,3 +265,179 @@ def test_import_gopredsim__other_vectors(gopredsim):
         file["A4"] = h5py.ExternalLink("elsewhere.h5", "A1")
     with pytest.raises(InputError, match="link"):
         given(gopredsim)
+
+
+# Vectors joined with GAF, GPAD, tables and FASTA --------------------------------------------------------------------
+
+GAF = """!gaf-version: 2.2
+UniProtKB\tA1\tx\tenables\tGO:0000001\tPMID:1\tIDA\t\tF\t\t\tprotein\ttaxon:9606\t20200101\tX\t\t
+UniProtKB\tA2\tx\tenables\tGO:0000001\tPMID:1\tIEA\t\tF\t\t\tprotein\ttaxon:9606\t20200101\tX\t\t
+UniProtKB\tA3\tx\tNOT|enables\tGO:0000001\tPMID:1\tIDA\t\tF\t\t\tprotein\ttaxon:9606\t20200101\tX\t\t
+UniProtKB\tA3\tx\tinvolved_in\tGO:0000002\tPMID:1\tIMP\t\tP\t\t\tprotein\ttaxon:9606\t20200101\tX\t\t
+UniProtKB\tA9\tx\tinvolved_in\tGO:0000002\tPMID:1\tIMP\t\tP\t\t\tprotein\ttaxon:9606\t20200101\tX\t\t
+"""
+NAMES = ["A2", "sp|A1|ONE", "A/4", "A3"]
+VALUES = np.array([[2, 2, 2], [1, 1, 1], [4, 4, 4], [3, 3, 3]], "float16")
+
+
+def write_vectors(folder, layout):
+    """The same four vectors in every layout that can be imported."""
+    import zarr
+
+    if layout == "npz":
+        np.savez(folder / "v.npz", ids=NAMES, embeddings=VALUES)
+        return folder / "v.npz"
+    if layout == "per-protein":
+        with h5py.File(folder / "v.h5", "w") as file:
+            for name, vector in zip(NAMES, VALUES, strict=True):
+                file[name] = vector
+        return folder / "v.h5"
+    if layout == "hdf5":
+        with h5py.File(folder / "v.h5", "w") as file:
+            file["ids"], file["embeddings"] = NAMES, VALUES
+        return folder / "v.h5"
+    root = zarr.open_group(folder / "v.zarr", mode="w", zarr_format=3 if layout == "zarr3" else 2)
+    root.create_array("ids", data=np.arange(4))
+    names = root.create_array("t5_ids", shape=4, dtype=str if layout == "zarr3" else "S9")
+    names[...] = np.array(NAMES, object if layout == "zarr3" else "S9")
+    root.create_array("t5_embeddings", data=VALUES, chunks=(2, 3))
+    return folder / "v.zarr"
+
+
+@pytest.mark.parametrize("layout", ["npz", "per-protein", "hdf5", "zarr2", "zarr3"])
+@pytest.mark.parametrize("with_fasta", [True, False])
+def test_import_joined(tmp_path, layout, with_fasta):
+    source = write_vectors(tmp_path, layout)
+    for name, text in (("a.gaf", GAF), ("go.obo", OBO), ("r.fasta", FASTA)):
+        (tmp_path / name).write_text(text)
+    assert kind_of(source) == "vectors"
+    reference = import_reference(
+        source,
+        tmp_path / "out",
+        annotations=tmp_path / "a.gaf",
+        fasta=tmp_path / "r.fasta" if with_fasta else None,
+        ontology=tmp_path / "go.obo",
+        model="Prot-T5",
+        layer=0,
+        profile="clean",
+        progress=QUIET,
+    )
+    assert verify_reference(reference.path)
+    accession = reference.proteins["accession"]
+    vector = reference.vectors("Prot-T5", 0).compute()[reference.proteins["row"]]
+    number = {"A1": 1, "A2": 2, "A3": 3, "A/4": 4}
+    assert set(accession) == (set(number) - {"A/4"} if with_fasta else set(number))
+    for name, row in zip(accession, vector, strict=True):
+        # A1 and A3 are one sequence of the FASTA: the row has the vector that the file names first, and HDF5 sorts.
+        first = "A3" if layout == "per-protein" else "A1"
+        assert row.tolist() == [number[first if with_fasta and name in ("A1", "A3") else name]] * 3
+    lines = reference.annotations.merge(reference.proteins, on="protein")
+    assert lines[["accession", "go_id", "aspect", "evidence"]].values.tolist() == sorted(
+        [["A1", "GO:0000001", "F", "IDA"], ["A3", "GO:0000002", "P", "IMP"]],
+        key=lambda line: list(accession).index(line[0]),
+    )
+    counts = reference.manifest["counts"]
+    assert counts["annotations_not"] == 1
+    assert counts["annotations_other_evidence"] == 1
+    assert counts["annotations_other_protein"] == 1
+    assert reference.spaces[0].dtype == "float16"
+
+
+def test_import_joined__sequences_of_another_fasta(tmp_path):
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["accession_A1/type_3/layer_0/embedding"] = np.ones(3, "float32")
+        file["accession_A1/sequence"] = "MKV"
+    for name, text in (("a.gaf", GAF), ("go.obo", OBO), ("r.fasta", FASTA)):
+        (tmp_path / name).write_text(text)
+    options = {"annotations": [tmp_path / "a.gaf"], "ontology": tmp_path / "go.obo", "progress": QUIET}
+    with pytest.raises(InputError, match="of another sequence"):
+        import_reference(tmp_path / "v.h5", tmp_path / "out", fasta=tmp_path / "r.fasta", **options)
+    assert import_reference(tmp_path / "v.h5", tmp_path / "out", **options).proteins["sequence"].tolist() == ["MKV"]
+
+
+def test_import_joined__strangers(tmp_path):
+    np.savez(tmp_path / "v.npz", ids=["X1"], embeddings=np.ones((1, 2)))
+    for name, text in (("a.gaf", GAF), ("go.obo", OBO), ("r.fasta", FASTA)):
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="'X1' and others, the FASTA names 'A1'"):
+        import_reference(
+            tmp_path / "v.npz",
+            tmp_path / "out",
+            annotations=[tmp_path / "a.gaf"],
+            ontology=tmp_path / "go.obo",
+            fasta=tmp_path / "r.fasta",
+            model="M",
+            layer=0,
+            progress=QUIET,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_import_joined__lineages_and_command(tmp_path, shared):
+    from click.testing import CliRunner
+
+    from fantasia_dask.cli import cli
+
+    source = write_vectors(tmp_path, "per-protein")
+    for name, text in (("a.gaf", GAF), ("go.obo", OBO), ("r.fasta", FASTA)):
+        (tmp_path / name).write_text(text)
+    words = ["reference", "import", str(source), str(tmp_path / "out"), "--annotations", str(tmp_path / "a.gaf")]
+    words += ["--fasta", str(tmp_path / "r.fasta"), "--ontology", str(tmp_path / "go.obo"), "--model", "Prot-T5"]
+    words += ["--layer", "0", "--taxonomy-dump", str(shared / "data/taxonomy")]
+    result = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "of its taxa" in result.output
+
+
+# Arrays of ids and vectors ------------------------------------------------------------------------------------------
+
+
+def refused_arrays(path, match, **options):
+    from fantasia_dask.interchange import import_vectors
+
+    with pytest.raises(InputError, match=match) as caught:
+        import_vectors(path, path.with_name("out.zarr"), **{"model": "M", "layer": 0, **options})
+    assert "\n" not in str(caught.value)
+    assert not path.with_name("out.zarr").exists()
+
+
+def test_arrays__hdf5_that_is_refused(tmp_path):
+    path = tmp_path / "v.h5"
+    with h5py.File(path, "w") as file:
+        file["ids"], file["a_embeddings"], file["b_embeddings"] = ["P1"], np.ones((1, 2)), np.ones((1, 3))
+    refused_arrays(path, "--vectors-key a_embeddings")
+    refused_arrays(path, "no array 'c'", key="c")
+    with h5py.File(path, "w") as file:
+        file["ids"], file["x"] = ["P1", "P2"], np.ones((1, 2))
+    refused_arrays(path, "1 rows for 2 ids")
+    with h5py.File(path, "w") as file:
+        file["ids"] = ["P1"]
+        file.create_dataset("x", (1, 2), "f4", external=[("other.bin", 0, 8)])
+    refused_arrays(path, "kept in another file")
+
+
+def test_arrays__zarr_that_is_refused(tmp_path):
+    source = write_vectors(tmp_path, "zarr3")
+    refused_arrays(source, "does not say which model", model=None)
+    chunk = source / "t5_embeddings" / "c" / "0" / "0"
+    content = chunk.read_bytes()
+    chunk.unlink()
+    refused_arrays(source, "lacks chunks")
+    (tmp_path / "elsewhere").write_bytes(content)
+    chunk.symlink_to(tmp_path / "elsewhere")
+    refused_arrays(source, "is a link")
+    chunk.unlink()
+    chunk.write_bytes(content)
+    metadata = source / "t5_embeddings" / "zarr.json"
+    metadata.write_text("{oops")
+    refused_arrays(source, "cannot be read as Zarr")
+
+
+def test_arrays__pickles_are_not_read(tmp_path):
+    source = write_vectors(tmp_path, "zarr2")
+    metadata = source / "t5_embeddings" / ".zarray"
+    told = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({**told, "compressor": None, "filters": [{"id": "pickle", "protocol": 4}]}))
+    for chunk in (source / "t5_embeddings").glob("[0-9]*"):
+        chunk.write_bytes(pickle.dumps(Trap()))
+    refused_arrays(source, "Python objects|cannot be read as Zarr")

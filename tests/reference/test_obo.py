@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from fantasia_dask.errors import InputError
-from fantasia_dask.reference.obo import read_obo
+from fantasia_dask.reference.obo import read_obo, slim_terms
 
 OBO = """format-version: 1.2
 data-version: releases/2024-01-01
@@ -25,6 +25,8 @@ name: binding
 namespace: molecular_function
 alt_id: GO:21
 alt_id: GO:22
+subset: goslim_generic
+subset: goslim_plant
 is_a: GO:1 ! molecular_function
 
 [Term]
@@ -46,6 +48,7 @@ replaced_by: GO:2
 id: GO:5
 name: obsolete two
 namespace: cellular_component
+subset: goslim_plant
 is_obsolete: true
 consider: GO:2
 consider: GO:3
@@ -90,6 +93,43 @@ def test_read_obo__terms_and_relations(tmp_path):
         ["GO:3", "part_of", "GO:2"],
         ["GO:3", "regulates", "GO:1"],
     ]
+
+
+def test_read_obo__subsets_of_current_terms(tmp_path):
+    subsets = read_obo(written(tmp_path, OBO)).subsets
+    assert subsets.to_numpy().tolist() == [["goslim_generic", "GO:2"], ["goslim_plant", "GO:2"]]
+    assert slim_terms("goslim_plant", subsets) == ["GO:2"]
+    assert slim_terms(tmp_path / "x.obo", subsets) == ["GO:1", "GO:2", "GO:3"]
+    with pytest.raises(
+        InputError, match=r"no GO slim 'goslim_plants'.*\(goslim_generic, goslim_plant\).*goslim_plant\?"
+    ):
+        slim_terms("goslim_plants", subsets)
+    with pytest.raises(InputError, match="none: its GO file had none"):
+        slim_terms("goslim_plant")
+
+
+@pytest.mark.shared
+def test_slim__real_slim_on_the_whole_graph(shared):
+    import networkx as nx
+    import numpy as np
+
+    from fantasia_dask.annotate.ontology import Ontology
+
+    graph = read_obo(shared / "data/ontology/go_2024.obo.gz")
+    slim = slim_terms(shared / "data/ontology/goslim_generic.obo")
+    assert len(slim) == 149
+    ontology = Ontology(graph.terms, graph.relations)
+    sample = np.random.default_rng(0).choice(ontology.go_ids, 300, replace=False).tolist()
+    mapped = ontology.slim(sample, slim)
+    implying = graph.relations[graph.relations["relation"].isin(["is_a", "part_of"])]
+    edges = nx.DiGraph(zip(implying["child"], implying["parent"], strict=True))
+    today = {ontology.current(go_id) for go_id in slim} - {None}
+    for go_id in sample:
+        above = (nx.descendants(edges, go_id) if go_id in edges else set()) | {go_id}
+        found = above & today
+        closest = {a for a in found if not any(a in nx.descendants(edges, b) for b in found - {a})}
+        assert mapped[go_id] == sorted(closest)
+    assert sum(map(bool, mapped.values())) > 250
 
 
 def test_read_obo__gz_is_the_same(tmp_path):

@@ -106,10 +106,130 @@ def test_gaf__malformed_lines_are_named(tmp_path, line, match):
         read_annotations(gaf(tmp_path, GAF_LINE, line))
 
 
-@pytest.mark.parametrize("header", ["!gpa-version: 1.1", "!gaf-version: 3.0", "!nothing"])
+@pytest.mark.parametrize("header", ["!gpa-version: 3.1", "!gpad-version: 2.2", "!gaf-version: 3.0", "!nothing"])
 def test_gaf__version_unknown(tmp_path, header):
     with pytest.raises(InputError, match="does not say which GAF"):
         read_annotations(gaf(tmp_path, GAF_LINE, header=header))
+
+
+# GPAD ---------------------------------------------------------------------------------------------------------------
+
+GPAD_1 = [
+    "UniProtKB",
+    "P1",
+    "NOT|enables",
+    "GO:0003743",
+    "PMID:1|GO_REF:2",
+    "ECO:0000314",
+    "",
+    "",
+    "20230306",
+    "X",
+    "",
+    "",
+]
+GPAD_2 = ["UniProtKB:P1", "", "RO:0002327", "GO:0003743", "PMID:1", "ECO:0000314", "", "", "2023-03-06", "X", "", ""]
+
+
+def gpad(tmp_path, *lines, version):
+    name = "gpad" if version == "2.0" else "gpa"
+    return gaf(tmp_path, *lines, header=f"!generated-by: somebody\n!{name}-version: {version}")
+
+
+def replaced(line, **columns):
+    line = list(line)
+    for name, value in columns.items():
+        line[int(name[1:])] = value
+    return line
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
+def test_gpad_1__lines(tmp_path, version):
+    lines = [
+        GPAD_1,
+        replaced(GPAD_1, c1="P2-3", c2="part_of"),
+        replaced(GPAD_1, c1="P3:PRO_0000012345", c2="part_of", c11="x=1|go_evidence=HDA|y=2", c5="ECO:9999999"),
+        replaced(GPAD_1, c1="P4", c2="part_of", c5="ECO:9999999"),
+        replaced(GPAD_1, c1="P5", c5="ECO:0000307", c2=""),
+        replaced(GPAD_1, c0="MGI", c1="MGI:12-3", c2="enables")[:10],
+    ]
+    source = read_annotations(gpad(tmp_path, *lines, version=version))
+    assert source.counts == {"read": 6, "not": 1, "no_data": 1}
+    chosen = source.table[["accession", "go_id", "aspect", "evidence", "qualifier", "taxon", "reference", "date"]]
+    assert chosen.values.tolist() == [
+        ["P2", "GO:0003743", "", "IDA", "part_of", 0, "PMID:1|GO_REF:2", "20230306"],
+        ["P3", "GO:0003743", "", "HDA", "part_of", 0, "PMID:1|GO_REF:2", "20230306"],
+        ["P4", "GO:0003743", "", "ECO:9999999", "part_of", 0, "PMID:1|GO_REF:2", "20230306"],
+        ["MGI:12-3", "GO:0003743", "", "IDA", "enables", 0, "PMID:1|GO_REF:2", "20230306"],
+    ]
+
+
+def test_gpad_2__lines(tmp_path):
+    lines = [
+        GPAD_2,
+        replaced(GPAD_2, c1="NOT"),
+        replaced(GPAD_2, c0="MGI:MGI:123", c2="BFO:0000050", c8="2023-03-06T10:11:12"),
+        replaced(GPAD_2, c0="UniProtKB:P1-2", c2="RO:7777777"),
+    ]
+    source = read_annotations(gpad(tmp_path, *lines, version="2.0"))
+    assert source.counts == {"read": 4, "not": 1, "no_data": 0}
+    assert source.table[["accession", "evidence", "qualifier", "date"]].values.tolist() == [
+        ["P1", "IDA", "enables", "20230306"],
+        ["MGI:123", "IDA", "part_of", "20230306"],
+        ["P1", "IDA", "RO:7777777", "20230306"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        (["a", "b", "c"], "line 4 of .* has 3 columns: GPAD has 12"),
+        (replaced(GPAD_2, c0="UniProtKB:"), "line 4 of .* has no accession"),
+        (replaced(GPAD_2, c3="3743"), "line 4 of .* has '3743' where a GO id"),
+    ],
+)
+def test_gpad__malformed_lines_are_named(tmp_path, line, match):
+    with pytest.raises(InputError, match=match):
+        read_annotations(gpad(tmp_path, GPAD_2, line, version="2.0"))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("version", ["1.1", "2.0"])
+def test_gpad__real_gaf_rewritten_reads_the_same(shared, tmp_path, version):
+    from fantasia_dask.reference.gpad import CODE_OF, RELATION_OF
+
+    eco = {code: term for term, code in reversed(CODE_OF.items())}
+    number = {name: relation for relation, name in RELATION_OF.items()}
+    path = shared / "data/gaf/A_mellifera.goa.gz"
+    lines = []
+    with gzip.open(path, "rt") as text:
+        for line in text:
+            if line.startswith("!"):
+                continue
+            c = line.rstrip("\n").split("\t")
+            negated, relation = "NOT" in c[3].split("|"), c[3].split("|")[-1]
+            if version == "2.0":
+                day = f"{c[13][:4]}-{c[13][4:6]}-{c[13][6:]}"
+                relation = number.get(relation, relation)
+                line = [f"{c[0]}:{c[1]}", "NOT" * negated, relation, c[4], c[5], eco[c[6]], c[7], "", day, c[14]]
+            else:
+                line = [c[0], c[1], c[3], c[4], c[5], eco[c[6]], c[7], "", c[13], c[14], "", f"go_evidence={c[6]}"]
+            lines.append(line)
+    expected, found = read_annotations(path), read_annotations(gpad(tmp_path, *lines, version=version))
+    assert found.counts == expected.counts
+    told = [name for name in ANNOTATION_COLUMNS if name not in ("aspect", "taxon")]
+    assert found.table[told].equals(expected.table[told])
+
+
+def test_lists(tmp_path):
+    (tmp_path / "x.txt").write_text("A/B\tGO:0000001,GO:0000002\r\n\n00123\tGO:0000001, \nNA\tGO:0000003\n")
+    table = read_annotations(tmp_path / "x.txt").table
+    assert table[["accession", "go_id", "evidence"]].values.tolist() == [
+        ["A/B", "GO:0000001", ""],
+        ["A/B", "GO:0000002", ""],
+        ["00123", "GO:0000001", ""],
+        ["NA", "GO:0000003", ""],
+    ]
 
 
 def test_table__optional_columns_order_and_spellings(tmp_path):

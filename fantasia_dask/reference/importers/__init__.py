@@ -4,7 +4,7 @@
 
     FANTASIA's dump ------ archive.py, copy_text.py, vector_text.py -- fantasia_dump.py --.
     FANTASIA-Lite -------- fantasia_lite.py ----------------------------------------------+-- a bundle
-    goPredSim ------------ gopredsim.py --------------------------------------------------'
+    vectors, GAF, FASTA -- joined.py -----------------------------------------------------'
     bundles of ours ------ merge.py, subset.py ---------------------------------------------- a bundle
 
 The vectors of a source come in any order; `placement.py` lays them down by row in raw files beside the bundle, and
@@ -14,18 +14,19 @@ copies those into its store a chunk at a time. Whatever is wrong with a source, 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
 from ...interchange import recognise
 from ...progress import Progress
+from ..build import with_taxonomy
 from ..bundle import write_reference
 from .archive import is_dump
 from .fantasia_dump import import_dump
 from .fantasia_lite import import_lite, is_lite
-from .gopredsim import import_gopredsim
+from .joined import import_joined
 from .merge import merge_references
 from .scratch import scratch_beside
 from .subset import subset_reference
@@ -63,7 +64,7 @@ def kind_of(source: str | os.PathLike[str]) -> str:
     except InputError as error:
         raise InputError(
             f"{path} is no reference that can be imported{_looks_like(path)}: expected FANTASIA's database dump "
-            "(pg_dump -Fc or -Ft), FANTASIA-Lite's folder, or vectors in HDF5 with --annotations."
+            "(pg_dump -Fc or -Ft), FANTASIA-Lite's folder, or vectors (HDF5, npz, Zarr) with --annotations."
         ) from error
     return "vectors"
 
@@ -85,11 +86,13 @@ def import_reference(
     *,
     ontology: str | os.PathLike[str] | None = None,
     evidence: Collection[str] | None = None,
-    annotations: str | os.PathLike[str] | None = None,
+    annotations: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     fasta: str | os.PathLike[str] | None = None,
+    taxonomy_dump: str | os.PathLike[str] | None = None,
     model: str | None = None,
     layer: int | None = None,
     profile: str | None = None,
+    vectors_key: str | None = None,
     reader: str = "auto",
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -99,22 +102,28 @@ def import_reference(
     Parameters
     ----------
     source
-        FANTASIA's PostgreSQL dump, FANTASIA-Lite's folder, or goPredSim's HDF5.
+        FANTASIA's PostgreSQL dump, FANTASIA-Lite's folder, or vectors in any layout that `interchange` knows.
     out
         The folder to make.
     ontology : path, optional
         OBO: brings GO ids to current terms and gives the graph. Without it the terms are those of the source and have
-        no relations. goPredSim's files need it.
+        no relations. Vectors need it.
     evidence : collection of str, optional
-        Evidence codes to keep; by default all that the source has.
-    annotations : path
-        goPredSim only: lines of an id, a tab, and GO ids separated by commas.
+        Evidence codes to keep; by default all that a dump or FANTASIA-Lite has, and of `annotations` the experimental
+        ones.
+    annotations : path or paths
+        Vectors only: GAF, GPAD, tables with a header line, or goPredSim's lists of GO ids.
     fasta : path, optional
-        Sequences, taxa, organisms and genes, where the source has none. Not for dumps, which have their own.
+        Sequences, taxa, organisms and genes, where the source has none; with vectors, the proteins of the reference.
+        Not for dumps, which have their own.
+    taxonomy_dump : path, optional
+        Folder of an NCBI dump: the reference then carries the lineages of its taxa, and needs no dump later.
     model, layer
         What made the vectors, where the source does not say.
     profile : str, optional
         Pooling convention; by default ``"pis-3.1"`` for a dump, else ``"unknown"``.
+    vectors_key : str, optional
+        The array of vectors to read, of a file that holds several.
     reader : {"auto", "python", "pg_restore"}
         How a dump is read.
     overwrite : bool
@@ -127,58 +136,43 @@ def import_reference(
         If the source is damaged or is no reference, naming what to do; an existing reference is then untouched.
     """
     source, out = Path(source), Path(out)
+    listed = [annotations] if isinstance(annotations, str | os.PathLike) else list(annotations)
     kind = kind_of(source)
-    _check_options(kind, source, annotations, fasta, model, layer)
-    progress = progress or Progress()
+    _check_options(kind, source, listed, fasta, model, layer)
+    common: dict[str, Any] = {
+        "ontology": ontology,
+        "evidence": evidence,
+        "profile": profile,
+        "progress": progress or Progress(),
+    }
+    named: dict[str, Any] = {"fasta": fasta, "model": model, "layer": layer}
     with scratch_beside(out, overwrite) as scratch:
         if kind == "dump":
-            tables, store = import_dump(
-                source, scratch, ontology=ontology, evidence=evidence, profile=profile, reader=reader, progress=progress
-            )
+            tables, store = import_dump(source, scratch, reader=reader, **common)
         elif kind == "lite":
-            tables, store = import_lite(
-                source,
-                scratch,
-                ontology=ontology,
-                evidence=evidence,
-                fasta=fasta,
-                model=model,
-                layer=layer,
-                profile=profile,
-                progress=progress,
-            )
+            tables, store = import_lite(source, scratch, **named, **common)
         else:
-            assert annotations is not None
-            tables, store = import_gopredsim(
-                source,
-                annotations,
-                scratch,
-                ontology=ontology,
-                evidence=evidence,
-                fasta=fasta,
-                model=model,
-                layer=layer,
-                profile=profile,
-                progress=progress,
-            )
+            tables, store = import_joined(source, scratch, annotations=listed, key=vectors_key, **named, **common)
+        if taxonomy_dump is not None:
+            tables = with_taxonomy(tables, taxonomy_dump)
         return write_reference(out, tables=tables, embeddings=store, overwrite=overwrite, move=True)
 
 
 def _check_options(
     kind: str,
     source: Path,
-    annotations: str | os.PathLike[str] | None,
+    annotations: Sequence[str | os.PathLike[str]],
     fasta: str | os.PathLike[str] | None,
     model: str | None,
     layer: int | None,
 ) -> None:
     """Refuse what would be ignored."""
-    if kind == "vectors" and annotations is None:
+    if kind == "vectors" and not annotations:
         raise InputError(
-            f"{source} holds vectors and no annotations: join them with proteins and GO terms by fantasia-dask "
-            "reference build --embeddings, or give goPredSim's text with --annotations."
+            f"{source} holds vectors and no annotations: join them with GAF, GPAD, a table or goPredSim's lists, by "
+            "--annotations, and with --fasta and --ontology."
         )
-    if kind != "vectors" and annotations is not None:
+    if kind != "vectors" and annotations:
         raise InputError(f"{source} has annotations of its own: leave --annotations out.")
     if kind == "dump" and (fasta is not None or model is not None or layer is not None):
         raise InputError(f"{source} names its own proteins, models and layers: leave out --fasta, --model and --layer.")

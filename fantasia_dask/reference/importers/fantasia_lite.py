@@ -93,7 +93,7 @@ def _arrays(path: Path, model: str | None) -> list[tuple[str, str]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(f"{SUFFIX}.npy")]
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as npz ({error}): fetch it again.") from error
     if not members:
         raise InputError(f"{path} has no array of vectors: expected 'embeddings' or '<model>_embeddings'.")

@@ -162,6 +162,14 @@ def _merge_taxonomies(a: Reference, b: Reference) -> pd.DataFrame | None:
     return pd.concat(held).drop_duplicates("taxon").sort_values("taxon") if held else None
 
 
+def _merge_subsets(a: Reference, b: Reference) -> pd.DataFrame | None:
+    """Put the subsets of two references of one GO release together."""
+    import pandas as pd
+
+    held = [reference.subsets for reference in (a, b) if reference.subsets is not None]
+    return pd.concat(held).drop_duplicates().sort_values(["subset", "go_id"]) if held else None
+
+
 def _merge_tables(
     a: Reference, b: Reference, proteins: pd.DataFrame, number_of_b: pd.Series, ontology: str | os.PathLike[str] | None
 ) -> ReferenceTables:
@@ -181,6 +189,7 @@ def _merge_tables(
         tuple(dict.fromkeys([*a.manifest.get("evidence", []), *b.manifest.get("evidence", [])])),
         tuple(sources),
         _merge_taxonomies(a, b),
+        _merge_subsets(a, b),
     )
     if ontology is not None:
         graph = read_obo(ontology)
@@ -190,6 +199,7 @@ def _merge_tables(
             annotations=typed(annotations.drop_duplicates(), ANNOTATIONS),
             terms=graph.terms,
             relations=graph.relations,
+            subsets=graph.subsets,
             counts={**merged.counts, **counts},
             go_release=graph.release,
             sources=(*merged.sources, Path(ontology)),

@@ -177,5 +177,6 @@ def _tables(
             tuple(sorted({str(code) for code in lines["evidence"].unique()} - {""})),
             (reference.path / MANIFEST,),
             reference.taxonomy_table,
+            reference.subsets,
         )
     )

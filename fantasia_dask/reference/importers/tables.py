@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError
 from ...schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, names
 from ...sequences import MARKS
+from ..annotation_lines import ASPECTS
 from ..build import ReferenceTables, check_evidence, current_annotations, typed
 from ..obo import read_obo
-from ..sources import ASPECTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +66,13 @@ def reference_tables(
     read = [Path(source) for source in sources]
     if ontology is None:
         listed = typed(pd.DataFrame([(*term, False, "") for term in sorted(set(terms))], columns=names(TERMS)), TERMS)
-        edges, release = typed(pd.DataFrame([], columns=names(RELATIONS)), RELATIONS), ""
+        edges, subsets, release = typed(pd.DataFrame([], columns=names(RELATIONS)), RELATIONS), None, ""
         counts["ontology"] = NO_GRAPH
     else:
         graph = read_obo(ontology)
         annotations, id_counts = current_annotations(annotations, graph)
         counts |= id_counts
-        listed, edges, release = graph.terms, graph.relations, graph.release
+        listed, edges, subsets, release = graph.terms, graph.relations, graph.subsets, graph.release
         read.append(Path(ontology))
     duplicate = annotations.duplicated()
     counts["annotations_duplicate"] = int(duplicate.sum())
@@ -82,7 +82,15 @@ def reference_tables(
         raise InputError(f"no annotation of {shown} can be used: expected proteins with GO terms.")
     kept = tuple(sorted({str(code) for code in annotations["evidence"].unique()} - {""}))
     tables = ReferenceTables(
-        typed(proteins, PROTEINS), typed(annotations, ANNOTATIONS), listed, edges, counts, release, kept, tuple(read)
+        typed(proteins, PROTEINS),
+        typed(annotations, ANNOTATIONS),
+        listed,
+        edges,
+        counts,
+        release,
+        kept,
+        tuple(read),
+        subsets=subsets,
     )
     return tally(tables)
 

@@ -16,6 +16,7 @@ from ...schema import PROTEINS, names
 from ...store import CHUNK_ROWS
 from ..build import ReferenceTables
 from ..sources import ReferenceProtein, read_proteins
+from ..vectors import NOWHERE
 from .placement import ScatteredVectors
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def place_vectors(
     Parameters
     ----------
     files
-        Tables of vectors, and for each the number of the protein that an id stands for.
+        Tables of vectors, and for each the number of the protein that an id stands for; other ids are passed over.
     tables
         The reference.
     scratch
@@ -80,7 +81,7 @@ def place_vectors(
         progress.stage("reading vectors", total, "vectors") as advance,
     ):
         for table, number_of in files:
-            rows = row_of[[number_of[name] for name in table.ids]]
+            rows = np.array([row_of[number_of[name]] if name in number_of else NOWHERE for name in table.ids], "int64")
             _place(table, rows, scattered, source, advance)
         ids, sequences = [p.accession for p in representatives], [p.sequence for p in representatives]
         return scattered.write(scratch / "embeddings.zarr", ids, sequences).path
@@ -101,6 +102,7 @@ def _place(
                     f"not finite in {space.dtype}: compute it again or leave the protein out."
                 )
             here = rows[start : start + len(block)]
-            scattered.place(space, here[present], block[present])
+            wanted = present & (here != NOWHERE)
+            scattered.place(space, here[wanted], block[wanted])
             start += len(block)
             advance(len(block))
