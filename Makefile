@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONSTRAINTS ?= constraints-ci.txt
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 
 run: $(STAMP)
 	$(BIN)/fantasia-dask run
@@ -13,13 +13,19 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell fantasia_dask tests docs config tools README.md CHANGELOG.md CONTRIBUTING.md
+	$(BIN)/codespell fantasia_dask tests docs config tools workflows README.md CHANGELOG.md CONTRIBUTING.md
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal -q
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# The tables, the tutorial's outputs and its pictures are made anew first; the site is in site/.
+docs: $(STAMP)
+	$(BIN)/python tools/docs_tables.py
+	$(BIN)/python tools/docs_tutorial.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs site
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
@@ -28,4 +34,4 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 clean:
-	rm -rf $(VENV) experiments .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) experiments site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .config import load_config
     from .embed.blocks import embed_proteins
     from .errors import FantasiaWarning, InputError
+    from .explore.run import open_run
     from .lookup.blockwise import nearest_neighbours
-    from .pipeline import build_reference, run
+    from .pipeline import build_reference, run, write_report
+    from .pipeline.plan import plan_run
     from .reference.bundle import open_reference
     from .sequences import read_fasta
     from .store import open_store
@@ -33,10 +35,13 @@ __all__ = [
     "load_config",
     "nearest_neighbours",
     "open_reference",
+    "open_run",
     "open_store",
+    "plan_run",
     "read_fasta",
     "run",
     "transfer_terms",
+    "write_report",
 ]
 
 _HOMES = {
@@ -48,10 +53,13 @@ _HOMES = {
     "load_config": "config",
     "nearest_neighbours": "lookup.blockwise",
     "open_reference": "reference.bundle",
+    "open_run": "explore.run",
     "open_store": "store",
+    "plan_run": "pipeline.plan",
     "read_fasta": "sequences",
     "run": "pipeline",
     "transfer_terms": "annotate.transfer",
+    "write_report": "pipeline",
 }
 
 

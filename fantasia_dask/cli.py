@@ -18,6 +18,7 @@ from ._version import __version__
 from .errors import FantasiaWarning, InputError
 
 if TYPE_CHECKING:
+    from .config import Config
     from .reference.bundle import Reference
 
 __all__ = ["main"]
@@ -93,20 +94,38 @@ def cli() -> None:
 @click.option("--only-embedding", is_flag=True, default=None, help="Stop after the embedding.")
 @click.option("--scheduler", metavar="ADDRESS", help="Use the Dask cluster at this address.")
 @click.option("--scheduler-file", metavar="FILE", help="Use the Dask cluster whose scheduler wrote this file.")
-def run_command(config: str | None, settings: tuple[str, ...], **flags: Any) -> None:
+def run_command(**arguments: Any) -> None:
     """Annotate the proteins that CONFIG names (a YAML file; config/experiment.yaml where there is one).
 
     Paths in CONFIG are seen from its folder, paths on the command line from the current one. A run that was stopped
     goes on when the same command is given again.
     """
+    loaded = _load(**arguments)
+    from .pipeline import run
+
+    click.echo(run(loaded).text())
+
+
+@cli.command("plan", params=list(run_command.params))
+def plan_command(**arguments: Any) -> None:
+    """Tell what the run of CONFIG would take: memory, disk, tasks and time of its lookup. Nothing is written.
+
+    It takes the arguments of run. Blocks are cut to the memory of a worker, cluster.memory_limit; where that is too
+    little for any lookup, the least that would do is named.
+    """
+    loaded = _load(**arguments)
+    from .pipeline.plan import plan_run
+
+    click.echo(plan_run(loaded).text())
+
+
+def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> Config:
+    """Read the configuration that a command is given, with what the command line changes."""
     path = _config_path(config)
     from .config import load_config, parse_overrides
 
     overrides = {**parse_overrides(settings), **_overrides(flags)}
-    loaded = load_config(path, overrides, note=lambda line: click.echo(f"note: {line}", err=True))
-    from .pipeline import run
-
-    click.echo(run(loaded).text())
+    return load_config(path, overrides, note=_note)
 
 
 def _config_path(given: str | None) -> Path:
@@ -126,7 +145,8 @@ def _overrides(flags: dict[str, Any]) -> dict[str, Any]:
     given = {homes.get(name, name): value for name, value in flags.items() if value is not None}
     if ("cluster.address" in given) != ("cluster.scheduler_file" in given):
         # one way to reach a cluster on the command line replaces the other way, and the kind, of the file
-        given = {"cluster.kind": "auto", "cluster.address": None, "cluster.scheduler_file": None, **given}
+        others = {"cluster.address": None, "cluster.scheduler_file": None, "cluster.slurm": None}
+        given = {"cluster.kind": "auto", **others, **given}
     return given
 
 
@@ -152,6 +172,18 @@ def initialize_command(config: str | None, models: bool, check: bool, offline: b
 
 def _note(line: str) -> None:
     click.echo(f"note: {line}", err=True)
+
+
+@cli.command("report")
+@click.argument("run_folder", metavar="RUN")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key that acts on hits: precision=3.")
+def report_command(run_folder: str, settings: tuple[str, ...]) -> None:
+    """Make the annotations and exports of RUN, a run's folder, again from its hits: no embedding, no lookup."""
+    from .config import parse_overrides
+    from .pipeline import write_report
+
+    for file in write_report(run_folder, parse_overrides(settings)):
+        click.echo(file)
 
 
 @cli.command("models")

@@ -19,7 +19,7 @@ from .run_folder import write_json
 from .schema import PART_QUERIES
 from .store import remove
 
-__all__ = ["Ledger", "digest", "open_ledger"]
+__all__ = ["Ledger", "digest", "found_ledger", "open_ledger"]
 
 MADE_FROM = "_made_from.json"  # readers of a folder of Parquet files pass over what begins with an underscore
 
@@ -93,6 +93,11 @@ def open_ledger(folder: Path, made_from: Mapping[str, Any]) -> Ledger:
     remove(folder)
     write_json(note, wanted)
     return Ledger(folder, wanted, changed)
+
+
+def found_ledger(folder: Path) -> Ledger:
+    """Return the parts that are in a folder, as they are; with an empty `made_from` where there is no note."""
+    return Ledger(folder, _read(folder / MADE_FROM))
 
 
 def _read(note: Path) -> dict[str, Any]:

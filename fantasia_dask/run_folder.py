@@ -8,25 +8,30 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .errors import InputError
-from .schema import HITS, Space, names
+from .schema import HITS, PART_QUERIES, Space, names
 from .store import remove
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "EXPORTS",
+    "MANIFEST_FORMAT",
     "RunFolder",
+    "aside",
     "file_sha256",
     "peak_memory_bytes",
     "read_parquet",
     "software_versions",
+    "text_aside",
     "write_aside",
     "write_json",
     "write_parquet",
@@ -38,10 +43,15 @@ REPORTED_PACKAGES = (
     "torch", "transformers", "zarr",
 )  # fmt: skip
 
-RESULTS = (
-    "donors", "topgo", "raw_results", "summary.csv", "summary.tsv", "sequences.fasta",
-    "query_index_mapping.csv", "status.tsv", "manifest.json",
+MANIFEST_FORMAT = "fantasia-dask-run"
+
+EXPORTS = (
+    "summary.csv", "summary.tsv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations.tsv.gz",
+    "sequences.fasta", "query_index_mapping.csv", "ro-crate-metadata.json", "report.html", "figures",
 )  # fmt: skip
+"""What a report makes, and makes anew each time."""
+
+RESULTS = ("donors", "status.tsv", "manifest.json", *EXPORTS)
 """What a run makes of its hits and annotations, and makes anew each time."""
 
 
@@ -86,6 +96,11 @@ class RunFolder:
         """The terms of the configured ontology; only when one is configured."""
         return self.path / "donors" / "terms.parquet"
 
+    @property
+    def newer_relations(self) -> Path:
+        """The edges of the configured ontology; only when one is configured."""
+        return self.path / "donors" / "relations.parquet"
+
     def embeddings(self, file_format: str) -> Path:
         """The query vectors."""
         return self.path / ("embeddings.h5" if file_format == "hdf5" else "embeddings.zarr")
@@ -112,6 +127,38 @@ class RunFolder:
         """The transferred terms of one embedding space: a folder of Parquet parts, cut like the hits."""
         return self.annotations / f"model={model}" / f"layer={layer}"
 
+    def read_manifest(self) -> dict[str, Any]:
+        """Return what is known about a finished run.
+
+        Raises
+        ------
+        InputError
+            If the run is not finished, or the file is not a manifest.
+        """
+        try:
+            manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.path} holds no finished run: it has no manifest.json. Give the command of the run again."
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{self.manifest} is damaged ({error}): give the command of the run again.") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
+            raise InputError(f"{self.manifest} is not the manifest of a run: expected format {MANIFEST_FORMAT}.")
+        return manifest
+
+    def clear_exports(self) -> None:
+        """Remove what a report makes, so that nothing stays that is no longer wanted."""
+        for name in EXPORTS:
+            remove(self.path / name)
+
+    def read_queries(self) -> Iterator[pd.DataFrame]:
+        """Yield the query proteins a part at a time, `schema.QUERIES`."""
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(self.queries).iter_batches(PART_QUERIES):
+            yield batch.to_pandas()
+
     def clear_results(self, spaces: Iterable[Space]) -> None:
         """Remove what an earlier run of this name made and this one makes anew, or does not make at all.
 
@@ -130,16 +177,45 @@ class RunFolder:
         return self.path / "run.log"
 
 
-def write_aside(path: Path, content: str) -> None:
-    """Write a text file under another name and give it its own when it is whole and on disk."""
+@contextmanager
+def aside(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a file another name while it is written; when the block ends well, it is on disk and gets its own.
+
+    A file that bears its name is whole, whenever the machine stopped. After an error nothing is left behind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "numbers.txt")
+    >>> with aside(file) as partial:
+    ...     _ = partial.write_text("1 2 3")
+    >>> file.read_text(), list(file.parent.iterdir()) == [file]
+    ('1 2 3', True)
+    """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     remove(partial)
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        remove(partial)
+
+
+@contextmanager
+def text_aside(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Open a text file for writing, aside; see `aside`."""
+    with aside(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def write_aside(path: Path, content: str) -> None:
+    """Write a text file aside."""
+    with text_aside(path) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -149,14 +225,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a tab-separated table aside; a field that holds a tab, quote or newline is quoted."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    remove(partial)
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with text_aside(path) as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
-    partial.replace(path)
 
 
 def file_sha256(path: Path) -> str:
@@ -184,15 +256,18 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet, aside, with a checksum on every page; equal tables give equal bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        frame.to_parquet(file, index=False, compression="zstd", write_page_checksum=True)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def write_parquet(frame: pd.DataFrame, path: Path, group_rows: int | None = None) -> None:
+    """Write a table as Parquet, aside, with a checksum on every page; equal tables give equal bytes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    path : Path
+    group_rows : int, optional
+        Rows that a reader can fetch without the others.
+    """
+    with aside(path) as partial:
+        frame.to_parquet(partial, index=False, compression="zstd", write_page_checksum=True, row_group_size=group_rows)
 
 
 def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import numpy as np
 __all__ = [
     "ANNOTATIONS",
     "ASPECTS",
+    "CONSENSUS",
     "HIT",
     "HITS",
     "NO_DONOR",
@@ -23,6 +24,7 @@ __all__ = [
     "QUERIES",
     "RAW_ANNOTATIONS",
     "RELATIONS",
+    "SLIM_COUNTS",
     "STATUS",
     "SUBSETS",
     "TAXONOMY",
@@ -105,6 +107,7 @@ QUERIES = (
     Column("length", "int64", "length of the sequence; 0 when only a vector was given and no sequence", "residues"),
     Column("sequence", "str", "amino acids, upper case", missing="empty string"),
     Column("distinct", "int64", "number of the distinct sequence, in order of first appearance"),
+    Column("description", "str", "the rest of the FASTA header", missing="empty string"),
 )
 """One line per query protein."""
 
@@ -220,5 +223,34 @@ RAW_ANNOTATIONS = (
     Column("alignment_length_sw", "float64", "as alignment_length, local alignment", missing="NaN"),
     Column("distance_metric", "str", "cosine or euclidean"),
     Column("distance_threshold", "float64", "largest distance allowed", missing="NaN"),
+    Column("alignment_method", "str", "trace or statistics: how the pair was aligned", missing="empty string"),
 )
-"""One line per query, donor protein and GO annotation, for one embedding space: FANTASIA's raw columns."""
+"""One line per query, donor protein and GO annotation, for one embedding space: FANTASIA's raw columns, and how the
+pair was aligned."""
+
+CONSENSUS = (
+    Column("accession", "str", "query protein, exactly as given; its gene where genes are wanted"),
+    Column("go_id", "str", "GO term"),
+    Column("category", "str", "BP, MF or CC", missing="empty string"),
+    Column("go_description", "str", "name of the term", missing="empty string"),
+    Column("best_reliability", "float64", "largest reliability index of all donors, models and layers"),
+    Column("mean_reliability", "float64", "mean over the donors that have the term, once per model and layer"),
+    Column("final_score", "float64", "mean of the summary's final_score over all models and layers of the run; one "
+           "without the term counts 0", missing="NaN"),
+    Column("models", "int64", "models that agree"),
+    Column("layers", "int64", "pairs of model and layer that agree"),
+    Column("donors", "int64", "distinct donor proteins"),
+    Column("proteins", "int64", "query proteins that have the term: 1, or isoforms of a gene"),
+    Column("identity", "float64", "global identity with the most reliable donor", missing="NaN"),
+    Column("donor_ids", "str", "accessions of the donors, the most reliable first, joined by |"),
+)  # fmt: skip
+"""One line per query protein, or gene, and GO term, over all models and layers."""
+
+SLIM_COUNTS = (
+    Column("go_id", "str", "term of the slim"),
+    Column("category", "str", "BP, MF or CC", missing="empty string"),
+    Column("go_description", "str", "name of the term", missing="empty string"),
+    Column("proteins", "int64", "query proteins, or genes, that have the term or one below it"),
+    Column("share", "float64", "of the proteins that have any term"),
+)
+"""One line per term of a GO slim."""

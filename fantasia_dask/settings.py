@@ -25,6 +25,7 @@ __all__ = [
     "PostprocessSettings",
     "ReferenceSourceSettings",
     "SecuritySettings",
+    "SlurmSettings",
     "SourceSettings",
     "SourcesSettings",
     "SummarySettings",
@@ -36,6 +37,7 @@ WHOLE = "whole"
 MODEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGTP]i?)?B?", re.IGNORECASE)
 PREFIXES = " kmgtp"
+WALLTIME = re.compile(r"(\d+-)?\d{1,3}:\d{2}(:\d{2})?")
 MEASURES = tuple(column.name for column in RAW_ANNOTATIONS if column.dtype == "float64")
 
 
@@ -83,6 +85,19 @@ def _taxon(value: int | str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
+def _walltime(value: Any) -> Any:
+    """SLURM reads 90 as minutes, and YAML reads 12:00:00 as 43200: only text says what is meant."""
+    if not isinstance(value, str) or not WALLTIME.fullmatch(value.strip()):
+        raise ValueError("expected hours, minutes and seconds in quotes, such as '12:00:00' or '2-00:00:00'")
+    return value.strip()
+
+
+def _one_line(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any("\n" in line for line in value):
+        raise ValueError("expected a list of single lines")
+    return value
+
+
 def _bytes(value: Any) -> Any:
     """Turn "8GB" or "8 GiB" into bytes."""
     if isinstance(value, str):
@@ -101,6 +116,26 @@ def _digest(value: str) -> str:
     return value.lower()
 
 
+def _database(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise ValueError("expected a short name of letters, digits and _ . -, such as ENSEMBL")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"expected a regular expression ({error})") from error
+    if not groups:
+        raise ValueError(r"expected a group that holds the gene, as in gene:(\S+)")
+    return value
+
+
+def _once(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value))
+
+
 Count = Annotated[int, BeforeValidator(_a_number), Field(ge=1)]
 Natural = Annotated[int, BeforeValidator(_a_number), Field(ge=0)]
 Number = Annotated[float, BeforeValidator(_a_number), Field(allow_inf_nan=False)]
@@ -110,11 +145,19 @@ Layers = Annotated[tuple[Natural, ...], BeforeValidator(_several), AfterValidato
 Taxon = Annotated[Annotated[int, Field(ge=1)] | str, BeforeValidator(_a_number), AfterValidator(_taxon)]
 Taxa = Annotated[tuple[Taxon, ...], BeforeValidator(_several)]
 Memory = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_bytes)]
+Lines = Annotated[tuple[str, ...], BeforeValidator(_several), AfterValidator(_one_line)]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
 Statistic = Literal["min", "max", "mean"]
 STATISTICS: tuple[Statistic, ...] = ("min", "max", "mean")
 Weight = Number | dict[Statistic, Number]
 Digest = Annotated[str, AfterValidator(_digest)]
+ExportName = Literal[
+    "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "multiqc", "ro-crate", "cafa", "raw-tsv"
+]
+Exports = Annotated[tuple[ExportName, ...], BeforeValidator(_several), AfterValidator(_once)]
+USUAL_EXPORTS: tuple[ExportName, ...] = (
+    "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "multiqc", "ro-crate",
+)  # fmt: skip
 Profile = Literal["pis-3.1", "clean"]
 Family = Literal["esm2", "t5", "esmc"]
 
@@ -244,14 +287,37 @@ class SecuritySettings(_Settings):
     key: Path = Field(description="Private key of this client (PEM).")
 
 
+class SlurmSettings(_Settings):
+    """How the jobs of a SLURM cluster are asked for: each is one worker."""
+
+    partition: str | None = Field(default=None, description="Partition (queue) of the jobs; null: the site's default.")
+    account: str | None = Field(default=None, description="Account that the jobs are charged to; null: the default.")
+    walltime: Annotated[str, BeforeValidator(_walltime)] = Field(
+        default="01:00:00",
+        description="Time after which SLURM ends a job, in quotes. A worker that is ended is not replaced: ask for as "
+        "long as the run takes (fantasia-dask plan).",
+    )
+    interface: str | None = Field(
+        default=None,
+        description="Network by which workers and this process reach each other, such as ib0; null: the one that "
+        "leads out of this machine. Set it when jobs start but no worker comes.",
+    )
+    directives: Lines = Field(
+        default=(), description="Further options of sbatch, one per line, such as --gpus=1 or --constraint=avx512."
+    )
+    prologue: Lines = Field(
+        default=(), description="Commands that a job runs before its worker starts, such as module load cuda."
+    )
+
+
 class ClusterSettings(_Settings):
     """Where the work is done."""
 
-    kind: Literal["auto", "local", "cuda", "address", "scheduler_file"] = Field(
+    kind: Literal["auto", "local", "cuda", "slurm", "address", "scheduler_file"] = Field(
         default="auto",
         description="Which Dask cluster: auto takes the GPUs of this machine where there are any and its cores "
-        "otherwise, local the cores, cuda the GPUs; address and scheduler_file join a cluster that runs "
-        "already.",
+        "otherwise, local the cores, cuda the GPUs; slurm submits a job per worker; address and scheduler_file join "
+        "a cluster that runs already.",
     )
     address: str | None = Field(
         default=None,
@@ -265,15 +331,25 @@ class ClusterSettings(_Settings):
     workers: Count | None = Field(
         default=None,
         description="Worker processes of a local cluster; null: one, which shares its memory between threads, or "
-        "one per GPU. More are rarely faster on one machine.",
+        "one per GPU. More are rarely faster on one machine. Of slurm: jobs; null: one.",
     )
     threads_per_worker: Count | None = Field(
-        default=None, description="Threads of each local worker; null: all cores that this process may use, shared out."
+        default=None,
+        description="Threads of each local worker; null: all cores that this process may use, shared out. Of slurm: "
+        "cores of a job; null: one.",
     )
     memory_limit: Memory = Field(
         default=None,
         description="Memory of each local worker, such as 8GB; null: what the machine has, shared out. Set it on "
-        "machines used by others.",
+        "machines used by others; slurm needs it, as the memory of a job.",
+    )
+    device_memory_limit: Memory = Field(
+        default=None,
+        description="Memory of each GPU that a worker of kind cuda may fill, such as 20GB; null: most of what it has. "
+        "Set it on a GPU used by others.",
+    )
+    slurm: SlurmSettings | None = Field(
+        default=None, description="How SLURM is asked for jobs, with kind slurm; null: with the site's defaults."
     )
     dashboard: bool = Field(
         default=False,
@@ -286,18 +362,24 @@ class ClusterSettings(_Settings):
     @model_validator(mode="before")
     @classmethod
     def _infer_kind(cls, values: Any) -> Any:
-        """An address or a scheduler file says by itself which kind is meant."""
+        """An address, a scheduler file or SLURM's settings say by themselves which kind is meant."""
         if not isinstance(values, Mapping):
             return values
-        given = [name for name in ("address", "scheduler_file") if values.get(name) is not None]
+        given = [name for name in ("address", "scheduler_file", "slurm") if values.get(name) is not None]
         kind = values.get("kind", "auto")
-        if len(given) == 2:
-            raise _clash("address and scheduler_file are both set: expected one of them")
+        if len(given) > 1:
+            raise _clash(f"{given[0]} and {given[1]} are both set: expected one of them")
         if given and kind not in ("auto", given[0]):
             raise _clash(f"{given[0]} is set, but kind is {kind}: expected kind {given[0]} or auto")
         if not given and kind in ("address", "scheduler_file"):
             raise _clash(f"kind is {kind}, but {kind} is not set")
         return {**values, "kind": given[0]} if given else values
+
+    @model_validator(mode="after")
+    def _check_job(self) -> ClusterSettings:
+        if self.kind == "slurm" and self.memory_limit is None:
+            raise _clash("memory_limit is not set, but kind is slurm: expected the memory of a job, such as 32GB")
+        return self
 
 
 class SummarySettings(_Settings):
@@ -361,6 +443,42 @@ class PostprocessSettings(_Settings):
         description="Whether raw rows carry both sequences. Set it to false to save disk space in large runs.",
     )
     summary: SummarySettings = Field(default_factory=SummarySettings, description="One line per query and term.")
+    terms: Literal["direct", "specific", "propagated"] = Field(
+        default="direct",
+        description="Which terms a protein has in the consensus and in the exports made from it: direct, those that "
+        "its donors have; specific, of these only the ones that no other implies; propagated, with all that they "
+        "imply. Formats that have a rule of their own keep it.",
+    )
+    gene_map: Path | None = Field(
+        default=None,
+        description="Tab-separated table of proteins and their genes: the consensus and the exports made from it then "
+        "have a line per gene, from all of its isoforms; null: per protein.",
+    )
+    gene_pattern: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        default=None,
+        description="Regular expression whose first group finds the gene in a FASTA header, such as gene:(\\S+); "
+        "instead of gene_map.",
+    )
+    slim: str = Field(
+        default="goslim_generic",
+        description="GO slim whose terms are counted in goslim.tsv: name of a subset that the reference knows, or the "
+        "path of an OBO file. The default is passed over where the reference does not know it.",
+    )
+    database: Annotated[str, AfterValidator(_database)] = Field(
+        default="LOCAL",
+        description="Where the accessions are from, the first column of GAF. Set it before handing annotations to a "
+        "database, for instance to ENSEMBL.",
+    )
+    taxon: Annotated[int, BeforeValidator(_a_number), Field(ge=1)] = Field(
+        default=32644,
+        description="NCBI taxon id of the query proteins, for GAF and GPI; 32644 stands for unidentified.",
+    )
+
+    @model_validator(mode="after")
+    def _check_genes(self) -> PostprocessSettings:
+        if self.gene_map is not None and self.gene_pattern is not None:
+            raise _clash("gene_map and gene_pattern are both set: expected one of them")
+        return self
 
 
 class SourceSettings(_Settings):
@@ -515,16 +633,27 @@ class Config(_Settings):
         default=4, description="Decimals in the text files. Parquet keeps every digit."
     )
     topgo: bool = Field(default=True, description="Whether gene-to-GO maps for topGO are written.")
+    report: bool = Field(
+        default=True,
+        description="Whether report.html is written, a page with figures that tells what was found. Set it to false in "
+        "a workflow that nobody looks at.",
+    )
+    exports: Exports = Field(
+        default=USUAL_EXPORTS,
+        description="What is written beside summary, topGO maps and raw rows: consensus (consensus.tsv); in exports/ "
+        "gaf, gpad (with gpi), clusterprofiler, goatools, goslim, multiqc; ro-crate (ro-crate-metadata.json); on "
+        "request cafa and raw-tsv (annotations.tsv.gz). [] for none.",
+    )
     raw_csv: bool = Field(
         default=False,
         description="Whether the raw rows are written as FANTASIA's CSV files too, one per query. Slow: Parquet has "
         "them all.",
     )
-    alignments: Literal["trace", "stats", "none"] = Field(
+    alignments: Literal["trace", "statistics", "none"] = Field(
         default="trace",
         description="How a query is aligned with its donors: trace gives identity and similarity, globally and "
-        "locally, as FANTASIA does; stats counts without a traceback, about twice as fast, and may take another of "
-        "several equally good alignments; none leaves those columns empty, when only the embedding counts.",
+        "locally, as FANTASIA does; statistics counts without a traceback, about twice as fast, and may take another "
+        "of several equally good alignments; none leaves those columns empty, when only the embedding counts.",
     )
     embedding: EmbeddingSettings = Field(description="Models, layers, and how their vectors are made and compared.")
     cluster: ClusterSettings = Field(default_factory=ClusterSettings, description="Where the work is done.")

@@ -464,6 +464,8 @@ class StoreWriter:
             {"encoding-type": ENCODING, "encoding-version": ENCODING_VERSION, "chunk-rows": chunk_rows}
             | (attributes or {})
         )
+        # Kept as they were created: opened anew by name, a Zarr array forgets to write chunks without any vector.
+        self._arrays: dict[str, Any] = {}
         self._create("ids", ids)
         self._create("sequences", sequences)
         self._create("digests", [sequence_digest(s) if s else "" for s in sequences])
@@ -517,6 +519,7 @@ class StoreWriter:
                 fill_value=np.nan if vectors else None,
                 config={"write_empty_chunks": True},
             )
+        self._arrays[key] = array
         if values is not None and shape[0]:
             array[...] = np.asarray(values, dtype=object) if text else values
 
@@ -540,8 +543,8 @@ class StoreWriter:
         if present is None:
             present = np.ones(len(vectors), bool)
         block = np.where(present[:, None], vectors, np.nan).astype(space.dtype)
-        self._root[f"{_space_key(space)}/vectors"][start:stop] = block
-        self._root[f"{_space_key(space)}/present"][start:stop] = present
+        self._arrays[f"{_space_key(space)}/vectors"][start:stop] = block
+        self._arrays[f"{_space_key(space)}/present"][start:stop] = present
 
     def commit(self) -> None:
         """Close the store and give it its final name."""

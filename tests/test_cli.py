@@ -112,6 +112,13 @@ def test_run__scheduler_flag_replaces_that_of_the_file(here, pipeline):
     assert (cluster.kind, cluster.address, cluster.scheduler_file) == ("address", "tcp://a:1", None)
 
 
+def test_run__scheduler_flag_replaces_slurm(here, pipeline):
+    path = write(here / "ants.yaml", cluster={"memory_limit": "8GB", "slurm": {"partition": "long"}})
+    assert run("run", path, "--scheduler-file", "s.json") == 0
+    cluster = pipeline.asked["config"].cluster
+    assert (cluster.kind, cluster.slurm, cluster.scheduler_file) == ("scheduler_file", None, here / "s.json")
+
+
 def test_run__both_schedulers(here, pipeline, capsys):
     assert run("run", write(here / "ants.yaml"), "--scheduler", "tcp://a:1", "--scheduler-file", "s.json") == 2
     assert "both set" in capsys.readouterr().err

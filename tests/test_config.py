@@ -31,6 +31,10 @@ def ants(tmp_path):
     return write
 
 
+OPTIONAL_GROUPS = ("cluster.security.", "cluster.slurm.")
+"""Groups that are null unless they are needed."""
+
+
 def dotted(mapping, prefix=""):
     """The keys of a nested mapping, with the names of models replaced."""
     keys = {}
@@ -55,9 +59,9 @@ def test_files_of_config_load(root):
 def test_reference_yaml__lists_every_key_with_its_default(root):
     path = root / "config" / "reference.yaml"
     listed = dotted(yaml.safe_load(path.read_text()))
-    security = {key for key in known_keys() if key.startswith("cluster.security.")}
-    assert set(listed) - {"cluster.security"} == set(known_keys()) - security
-    for key in security:
+    optional = {key for key in known_keys() if key.startswith(OPTIONAL_GROUPS)}
+    assert set(listed) - {"cluster.security", "cluster.slurm"} == set(known_keys()) - optional
+    for key in optional:
         assert f"#   {key.rpartition('.')[2]}:" in path.read_text()
     config = load_config(path)
     minimal = make_config(
@@ -219,8 +223,8 @@ def test_dump__minimal(tmp_path):
     path.write_text(dump_config(config))
     assert load_config(path) == config
     assert set(dotted(yaml.safe_load(path.read_text()))) == {
-        key for key in known_keys() if not key.startswith("cluster.security.")
-    } | {"cluster.security"}
+        key for key in known_keys() if not key.startswith(OPTIONAL_GROUPS)
+    } | {"cluster.security", "cluster.slurm"}
 
 
 PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)

@@ -1,144 +1,78 @@
 """The documentation is true: links lead somewhere, configurations load, commands exist, tables are those of the code.
 
-The tables of `docs/` that list columns and keys stand between two comments; ``python tests/test_docs.py`` writes
-them anew.
+The tables of `docs/` that list columns, keys, models and options stand between two comments; ``python
+tools/docs_tables.py`` writes them anew.
 """
 
 from __future__ import annotations
 
 import doctest
-import json
 import re
 import shlex
+import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args, get_origin
 
 import click
 import pytest
 import yaml
 
-from fantasia_dask import load_config, open_store, schema
+from fantasia_dask import load_config, open_store
 from fantasia_dask.cli import cli
-from fantasia_dask.config import known_keys
-from fantasia_dask.embed.models import model_keys, model_spec
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FORMATS = ROOT / "docs" / "formats.md"
-KEYS = ROOT / "docs" / "configuration.md"
-MODELS = ROOT / "docs" / "profiles.md"
+sys.path.insert(0, str(ROOT / "tools"))
+import docs_tables  # noqa: E402
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+FORMATS = DOCS / "reference" / "formats.md"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"^```\{(\w+)\}.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 INLINE = re.compile(r"(?<!`)`(fantasia-dask [^`\n]+)`(?!`)")
-TABLE = re.compile(r"<!-- (columns|keys|models): (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 ONE_MODEL = {"input": "proteins.fasta", "embedding": {"models": {"ESM": None}}}
 
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 # Tables ----------------------------------------------------------------------------------------------------------
 
 
-def tables() -> dict[str, tuple[schema.Column, ...]]:
-    """Return every table of the schema by name."""
-    found = {name: getattr(schema, name) for name in schema.__all__}
-    return {
-        name: table
-        for name, table in found.items()
-        if isinstance(table, tuple) and all(isinstance(column, schema.Column) for column in table)
-    }
-
-
-def markdown(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def column_table(name: str) -> str:
-    """Return the columns of one table of the schema, as Markdown."""
-    rows = [(f"`{c.name}`", c.dtype, c.meaning + (f" ({c.unit})" if c.unit else ""), c.missing) for c in tables()[name]]
-    return markdown(("column", "type", "meaning", "when missing"), rows)
-
-
-def key_table(name: str) -> str:
-    """Return every key of the configuration, as Markdown."""
-    assert name == "ALL"
-    rows = [(f"`{key}`", default_of(field), described(field)) for key, field in known_keys().items()]
-    return markdown(("key", "default", "meaning"), rows)
-
-
-def model_table(name: str) -> str:
-    """Return every model of the registry, as Markdown."""
-    assert name == "ALL"
-    specs = [model_spec(key) for key in model_keys()]
-    rows = [
-        (
-            f"`{s.key}`",
-            s.checkpoint,
-            f"`{s.family}`",
-            str(s.dimension),
-            str(s.layers),
-            str(s.trained_residues or ""),
-            s.size,
-            s.licence,
-        )
-        for s in specs
-    ]
-    header = ("key", "checkpoint", "family", "d", "hidden states", "residues in training", "download", "licence")
-    return markdown(header, rows)
-
-
-def default_of(field) -> str:
-    if field.is_required():
-        return "none: must be given"
-    value = field.get_default(call_default_factory=True)
-    return f"`{json.dumps(value, default=str)}`"
-
-
-def described(field) -> str:
-    choices = [f"`{choice}`" for kind in (field.annotation, *get_args(field.annotation)) for choice in literals(kind)]
-    meaning = str(field.description).replace("<", "\\<")
-    return f"One of {', '.join(choices)}. {meaning}" if choices else meaning
-
-
-def literals(kind) -> tuple:
-    return get_args(kind) if str(get_origin(kind)) == "typing.Literal" else ()
-
-
-def with_tables(text: str) -> str:
-    """Return a page with its tables made anew."""
-    makers = {"columns": column_table, "keys": key_table, "models": model_table}
-    return TABLE.sub(lambda m: f"<!-- {m[1]}: {m[2]} -->\n{makers[m[1]](m[2])}\n<!-- end -->", text)
-
-
-@pytest.mark.parametrize("page", [FORMATS, KEYS, MODELS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", docs_tables.pages_with_tables(), ids=lambda page: page.name)
 def test_tables__are_those_of_the_code(page):
     text = page.read_text(encoding="utf-8")
-    assert with_tables(text) == text, f"{page.name} is out of date: python tests/test_docs.py writes its tables anew"
+    again = "python tools/docs_tables.py writes its tables anew"
+    assert docs_tables.with_tables(text) == text, f"{page.name} is out of date: {again}"
+
+
+def listed() -> list[tuple[str, str]]:
+    return [found for page in PAGES for found in docs_tables.TABLE.findall(page.read_text(encoding="utf-8"))]
 
 
 def test_tables__every_table_of_the_schema_is_listed_once():
-    listed = [name for kind, name in TABLE.findall(FORMATS.read_text(encoding="utf-8")) if kind == "columns"]
-    assert sorted(listed) == sorted(tables())
+    assert sorted(name for kind, name in listed() if kind == "columns") == sorted(docs_tables.tables())
 
 
-def test_tables__every_model_is_listed():
-    assert TABLE.findall(MODELS.read_text(encoding="utf-8")) == [("models", "ALL")]
-    assert "| `Prot-T5` |" in model_table("ALL")
+@pytest.mark.parametrize("kind", ["keys", "models", "commands"])
+def test_tables__everything_else_is_listed_once(kind):
+    assert [name for found, name in listed() if found == kind] == ["ALL"]
 
 
-def test_tables__every_key_is_listed():
-    assert TABLE.findall(KEYS.read_text(encoding="utf-8")) == [("keys", "ALL")]
-    assert "`embedding.models.<Key>.layer_index`" in key_table("ALL")
+def test_tables__hold_what_is_known_to_exist():
+    assert "| `embedding.models.<Key>.layer_index` | `[0]` |" in docs_tables.key_table("ALL")
+    assert "| `Prot-T5` |" in docs_tables.model_table("ALL")
+    sections = docs_tables.command_sections("ALL")
+    assert "## `fantasia-dask reference build`" in sections
+    assert "| `-k, --limit-per-entry K` | Neighbours kept per query. |" in sections
 
 
 # Links -----------------------------------------------------------------------------------------------------------
 
 
 def prose(page: Path) -> str:
-    return FENCE.sub("", page.read_text(encoding="utf-8"))
+    return FENCE.sub("", DIRECTIVE.sub("", page.read_text(encoding="utf-8")))
 
 
 def anchors(page: Path) -> set[str]:
@@ -159,9 +93,15 @@ def test_links__lead_somewhere(page):
         assert not anchor or anchor in anchors(file), target
 
 
-def test_links__every_page_is_reached_from_the_readme():
-    reached = {(ROOT / target.partition("#")[0]).resolve() for target in LINK.findall(prose(PAGES[0]))}
-    assert set(PAGES[1:]) <= reached
+def test_links__every_page_is_in_one_table_of_contents():
+    entries = [
+        (page.parent / f"{line}.md").relative_to(DOCS)
+        for page in DOCS.rglob("*.md")
+        for name, text in DIRECTIVE.findall(page.read_text(encoding="utf-8"))
+        for line in text.splitlines()
+        if name == "toctree" and line and not line.startswith(":")
+    ]
+    assert sorted(entries) == sorted(p.relative_to(DOCS) for p in DOCS.rglob("*.md") if p != DOCS / "index.md")
 
 
 @pages
@@ -183,7 +123,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 def shown(*languages: str) -> list:
     """Return the blocks of all pages as test parameters."""
     return [
-        pytest.param(text, id=f"{page.name}-{i}") for page in PAGES for i, text in enumerate(blocks(page, *languages))
+        pytest.param(text, id=f"{page.stem}-{i}") for page in PAGES for i, text in enumerate(blocks(page, *languages))
     ]
 
 
@@ -203,10 +143,10 @@ def test_yaml__loads(text, tmp_path):
 
 
 def command_lines(text: str) -> list[str]:
-    """Return the command lines of ours in a shell block, continued lines joined."""
+    """Return the command lines of ours in a shell block, continued lines joined, and without what they are piped to."""
     lines = text.replace("\\\n", " ").splitlines()
     stripped = [re.sub(r"^\s*(?:\$ )?", "", line) for line in lines]
-    return [line for line in stripped if line.startswith("fantasia-dask")]
+    return [line.partition(" | ")[0] for line in stripped if line.startswith("fantasia-dask")]
 
 
 def parse(line: str) -> None:
@@ -251,7 +191,9 @@ def test_parse__refuses_what_does_not_exist(line):
 # Examples --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [p for p in shown("python") if ">>>" in p.values[0]])
+@pytest.mark.parametrize(
+    "text", [p for p in shown("python") if ">>>" in p.values[0] and not p.id.startswith("tutorial-")]
+)  # tests/test_site.py goes through the tutorial
 def test_python__examples_give_what_is_shown(text, monkeypatch):
     monkeypatch.chdir(ROOT)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -280,8 +222,3 @@ def test_store__is_laid_out_as_formats_says(tmp_path):
     assert group["present"].dtype == bool
     for name in group.attrs:
         assert f"`{name}`" in text
-
-
-if __name__ == "__main__":
-    for page in (FORMATS, KEYS, MODELS):
-        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -62,6 +62,7 @@ def test_import__leaves_heavy_packages_alone():
         "h5py",
         "Bio",
         "obonet",
+        "matplotlib",
     )
     code = f"import sys, fantasia_dask, fantasia_dask.cli; print([m for m in {heavy!r} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,5 @@
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,6 +125,7 @@ def test_memory_limit__wrong(text):
 def test_cluster__kind_follows_from_what_is_given():
     assert make_config({**MINIMAL, "cluster": {"address": "tcp://a:1"}}).cluster.kind == "address"
     assert make_config({**MINIMAL, "cluster": {"scheduler_file": "s.json"}}).cluster.kind == "scheduler_file"
+    assert make_config({**MINIMAL, "cluster": {"memory_limit": "8GB", "slurm": {}}}).cluster.kind == "slurm"
 
 
 @pytest.mark.parametrize(
@@ -133,11 +135,35 @@ def test_cluster__kind_follows_from_what_is_given():
         {"kind": "local", "address": "tcp://a:1"},
         {"kind": "address"},
         {"kind": "scheduler_file", "address": "tcp://a:1"},
+        {"kind": "slurm"},
+        {"kind": "local", "memory_limit": "8GB", "slurm": {}},
+        {"address": "tcp://a:1", "memory_limit": "8GB", "slurm": {}},
     ],
 )
 def test_cluster__contradiction(cluster):
     with pytest.raises(InputError, match=r"^the configuration: cluster\."):
         make_config({**MINIMAL, "cluster": cluster})
+
+
+def slurm(**settings):
+    return make_config({**MINIMAL, "cluster": {"memory_limit": "8GB", "slurm": settings}}).cluster.slurm
+
+
+def test_slurm__lines():
+    asked = slurm(walltime="2-00:00:00", directives="--gpus=1", prologue=["module load cuda", "ulimit -n 4096"])
+    assert asked.walltime == "2-00:00:00"
+    assert asked.directives == ("--gpus=1",)
+    assert asked.prologue == ("module load cuda", "ulimit -n 4096")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"walltime": yaml.safe_load("12:00:00")}, {"walltime": 90}, {"walltime": "long"}, {"directives": ["--a\n--b"]}],
+)
+def test_slurm__wrong(wrong):
+    (key,) = wrong
+    with pytest.raises(InputError, match=rf"^cluster\.slurm\.{key} in the configuration is .*expected"):
+        slurm(**wrong)
 
 
 def test_models__one_must_be_enabled():

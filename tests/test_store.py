@@ -88,6 +88,17 @@ def test_store_writer__a_failure_leaves_the_old_store_and_nothing_else(store, pa
     assert list(open_store(path).ids) == IDS
 
 
+def test_store_writer__a_chunk_without_any_vector_is_no_damage(path):
+    with StoreWriter(path, ids=IDS, sequences=SEQUENCES, spaces=[OTHER], chunk_rows=3) as writer:
+        for start in (0, 3, 6):
+            block = np.zeros((min(3, len(IDS) - start), 5), "f4")
+            writer.write(OTHER, start, block, np.full(len(block), start == 6))
+    store = open_store(path)
+    assert store.present("ESM", 3).tolist() == [False] * 6 + [True]
+    assert np.isnan(store.stored("ESM", 3)[0:6]).all()
+    assert store.fingerprint("ESM", 3)
+
+
 def test_store_writer__partial_chunks_are_refused(path):
     with (
         pytest.raises(ValueError, match="whole chunks"),

@@ -24,7 +24,7 @@ __all__ = ["COLUMNS", "MAX_CELLS", "METHODS", "align_pairs"]
 MAX_CELLS = 50_000_000
 """Length times length up to which an alignment is traced: at 4 bytes a cell, 200 MB for each thread."""
 
-METHODS = ("trace", "stats")
+METHODS = ("trace", "statistics")
 GAP_OPEN, GAP_EXTEND = 10, 1
 MEASURES = ("identity", "similarity", "alignment_score", "gaps_percentage", "alignment_length")
 COLUMNS = tuple(name for name in names(RAW_ANNOTATIONS) if name.removesuffix("_sw") in MEASURES)
@@ -47,7 +47,7 @@ def align_pairs(
     """Align pairs of sequences globally and locally.
 
     Each distinct pair is aligned once. With ``"trace"``, the numbers are those of the alignment that FANTASIA writes.
-    With ``"stats"``, and for pairs beyond `max_cells`, parasail counts while it fills the table, in memory
+    With ``"statistics"``, and for pairs beyond `max_cells`, parasail counts while it fills the table, in memory
     proportional to the lengths: the score is the same, but where several alignments share it the global one counted
     may be another than the traced one, so identity, similarity, gaps and length can differ a little.
 
@@ -55,7 +55,7 @@ def align_pairs(
     ----------
     pairs : sequence of (str, str)
         A query and a donor each; lower case counts as upper case.
-    method : {"trace", "stats"}
+    method : {"trace", "statistics"}
         See above.
     threads : int, optional
         Threads that align at the same time; by default one per processor. parasail works outside the GIL.
@@ -64,8 +64,9 @@ def align_pairs(
 
     Returns
     -------
-    DataFrame, shape (len(pairs), 10), float64
-        The columns `COLUMNS`, rows in the order of `pairs`. Identity, similarity and gaps are fractions of the columns
+    DataFrame, shape (len(pairs), 11)
+        The columns `COLUMNS`, float64, and ``alignment_method``, str, which says how each pair was aligned; rows in the
+        order of `pairs`. Identity, similarity and gaps are fractions of the columns
         of the alignment; identical letters count as similar. NaN where one of the sequences is empty; zeros in the
         local columns where no two letters score above zero.
 
@@ -98,7 +99,12 @@ def align_pairs(
         for portion, measures in zip(portions, pool.map(align, portions), strict=True):
             if portion:
                 values[portion] = measures
-    return pd.DataFrame(values[which], columns=list(COLUMNS))
+    frame = pd.DataFrame(values, columns=list(COLUMNS))
+    cells = np.array([len(a) * len(b) for a, b in distinct], dtype=np.int64)
+    frame["alignment_method"] = pd.Series(
+        np.select([cells == 0, cells <= traceable], ["", "trace"], "statistics"), dtype="str"
+    )
+    return frame.take(which).reset_index(drop=True)
 
 
 def _portions(pairs: Sequence[tuple[str, str]]) -> Iterator[list[int]]:

@@ -147,6 +147,14 @@ class Ontology:
         place = self._place(go_id)
         return [self.go_ids[i] for i in self._above(place).tolist() if i != place]
 
+    def implications(self, go_ids: Iterable[str]) -> list[list[str]]:
+        """Return all that each term implies, itself among it, in order of id; an id that is not current alone."""
+        words = list(go_ids)
+        return [
+            self.go_ids[self._above(place)].tolist() if place >= 0 else [word]
+            for word, place in zip(words, self.places(words).tolist(), strict=True)
+        ]
+
     def depth(self, go_id: str) -> int:
         """Return the longest way from a term to a root, in edges; `KeyError` if it is not current."""
         return int(self.depths[self._place(go_id)])

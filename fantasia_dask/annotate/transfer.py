@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..run_folder import aside
 from ..schema import ASPECTS, RAW_ANNOTATIONS, Space, names
 from .alignment import COLUMNS as ALIGNMENT_COLUMNS
 from .alignment import METHODS, align_pairs
@@ -15,9 +15,10 @@ from .alignment import METHODS, align_pairs
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["reliability_index", "transfer_terms", "write_annotations"]
+__all__ = ["align_hits", "reliability_index", "transfer_terms", "write_annotations"]
 
 NOT_ALIGNED = "none"
+METHOD = "alignment_method"
 OFFERED = ("go_id", "category", "evidence_code", "go_description", "protein_id", "organism", "gene_name")
 
 
@@ -32,7 +33,7 @@ def transfer_terms(
     type_id: int = 0,
     metric: str = "cosine",
     threshold: float | None = None,
-    alignments: str = "trace",
+    alignments: str | pd.DataFrame = "trace",
     keep_sequences: bool = True,
     threads: int | None = None,
 ) -> pd.DataFrame:
@@ -56,8 +57,9 @@ def transfer_terms(
         What the distances of `hits` are.
     threshold : float, optional
         The largest distance that the lookup allowed; only noted.
-    alignments : {"trace", "stats", "none"}
-        How a query and a donor are aligned, see `align_pairs`; with ``"none"`` those columns are NaN.
+    alignments : {"trace", "statistics", "none"} or DataFrame
+        How a query and a donor are aligned, see `align_pairs`; with ``"none"`` those columns are NaN. Or the result of
+        `align_hits`, for pairs that have been aligned already.
     keep_sequences : bool
         Whether the two sequences stand in every line; they are most of its bytes.
     threads : int, optional
@@ -72,15 +74,19 @@ def transfer_terms(
     """
     import pandas as pd
 
-    if alignments not in (*METHODS, NOT_ALIGNED):
+    if isinstance(alignments, str) and alignments not in (*METHODS, NOT_ALIGNED):
         raise ValueError(f"alignments is {alignments!r}, expected one of {(*METHODS, NOT_ALIGNED)}")
     hits = hits.sort_values(["query", "rank"], ignore_index=True)
     proteins = proteins[np.isin(proteins["row"].to_numpy(), hits["row"].to_numpy())].sort_values("protein")
+    if isinstance(alignments, str) and alignments != NOT_ALIGNED:
+        alignments = align_hits(
+            hits, queries=queries, proteins=proteins, annotations=annotations, method=alignments, threads=threads
+        )
     offers = _offers(proteins, annotations, terms)
     hit, offer = _expand(hits["row"].to_numpy(), offers["row"].to_numpy())
-    # Hits that lend nothing are dropped here, so that no alignment is made for them.
     useful, hit = np.unique(hit, return_inverse=True)
-    pairs = _about_pairs(hits.iloc[useful], queries, proteins, metric, alignments, keep_sequences, threads)
+    aligned = None if isinstance(alignments, str) else alignments
+    pairs = _about_pairs(hits.iloc[useful], queries, proteins, metric, aligned, keep_sequences)
     columns: dict[str, Any] = {
         **{name: values.array.take(hit) for name, values in pairs.items()},
         **{name: offers[name].array.take(offer) for name in OFFERED},
@@ -92,6 +98,49 @@ def transfer_terms(
     }
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(hit)), columns=names(RAW_ANNOTATIONS))
     return frame.astype({column.name: column.dtype for column in RAW_ANNOTATIONS})
+
+
+def align_hits(
+    hits: pd.DataFrame,
+    *,
+    queries: pd.DataFrame,
+    proteins: pd.DataFrame,
+    annotations: pd.DataFrame,
+    method: str = "trace",
+    threads: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> pd.DataFrame:
+    """Align each query with its donors, each pair of sequences once.
+
+    Parameters
+    ----------
+    hits : DataFrame, `schema.HITS`
+        Neighbours in one or in several embedding spaces: a pair found in two of them is aligned once. Those that have
+        no term to lend are not aligned.
+    queries, proteins, annotations
+        As for `transfer_terms`.
+    method, threads
+        As for `align_pairs`.
+    share : (int, int)
+        Which share of the work to do, of how many: the pairs are dealt out by size, so that shares cost about the same.
+
+    Returns
+    -------
+    DataFrame
+        ``distinct`` (the number of the query sequence), ``row`` (the donor's), and the columns of `align_pairs`.
+    """
+    lending = proteins["row"][np.isin(proteins["protein"].to_numpy(), annotations["protein"].to_numpy())]
+    useful = hits.loc[np.isin(hits["row"].to_numpy(), lending.to_numpy()), ["query", "row"]]
+    asked = queries.set_index("row").loc[useful["query"]]
+    pairs = useful.assign(distinct=asked["distinct"].array, sequence=asked["sequence"].array)
+    pairs = pairs.drop_duplicates(["distinct", "row"])
+    pairs["donor"] = proteins.drop_duplicates("row").set_index("row")["sequence"].loc[pairs["row"]].array
+    cells = pairs["sequence"].str.len().to_numpy("int64") * pairs["donor"].str.len().to_numpy("int64")
+    first, of = share
+    pairs = pairs.iloc[np.lexsort((pairs["row"], pairs["distinct"], -cells))[first::of]]
+    sequences = zip(pairs["sequence"].tolist(), pairs["donor"].tolist(), strict=True)
+    aligned = align_pairs(list(sequences), method=method, threads=threads)
+    return aligned.assign(distinct=pairs["distinct"].array, row=pairs["row"].array)
 
 
 def reliability_index(distance: np.ndarray, metric: str) -> np.ndarray:
@@ -175,20 +224,19 @@ def _about_pairs(
     queries: pd.DataFrame,
     proteins: pd.DataFrame,
     metric: str,
-    alignments: str,
+    aligned: pd.DataFrame | None,
     keep_sequences: bool,
-    threads: int | None,
 ) -> dict[str, pd.Series]:
     """Return the columns that follow from a query and a donor sequence alone; one value per hit."""
     import pandas as pd
 
     asked = queries.set_index("row").loc[hits["query"]]
     donors = proteins.drop_duplicates("row").set_index("row").loc[hits["row"]]
-    if alignments == NOT_ALIGNED:
-        aligned = pd.DataFrame(np.nan, index=range(len(hits)), columns=list(ALIGNMENT_COLUMNS))
+    pair = pd.MultiIndex.from_arrays([asked["distinct"], hits["row"]])
+    if aligned is None:
+        measures = pd.DataFrame(np.nan, index=pair, columns=list(ALIGNMENT_COLUMNS)).assign(**{METHOD: ""})
     else:
-        sequences = zip(asked["sequence"].tolist(), donors["sequence"].tolist(), strict=True)
-        aligned = align_pairs(list(sequences), method=alignments, threads=threads)
+        measures = aligned.set_index(["distinct", "row"]).loc[pair]
     blank = _constant("", len(hits))
     return {
         "accession": asked["accession"],
@@ -202,7 +250,7 @@ def _about_pairs(
         "reliability_index": pd.Series(reliability_index(hits["distance"].to_numpy("float64"), metric)),
         "length_query": asked["length"],
         "length_reference": donors["length"],
-        **{name: aligned[name] for name in ALIGNMENT_COLUMNS},
+        **{name: measures[name] for name in (*ALIGNMENT_COLUMNS, METHOD)},
     }
 
 
@@ -225,14 +273,8 @@ def write_annotations(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     kinds = {"str": pa.string(), "int64": pa.int64(), "float64": pa.float64()}
     schema = pa.schema([(column.name, kinds[column.dtype]) for column in RAW_ANNOTATIONS])
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).replace_schema_metadata(None)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with aside(path) as partial:
+        pq.write_table(table, partial, compression="zstd", write_page_checksum=True)

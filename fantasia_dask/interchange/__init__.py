@@ -25,7 +25,7 @@ from .hdf5 import TYPE_IDS, fantasia_table, is_fantasia, per_protein_table
 from .npz import npz_table
 from .table import Blocks, VectorTable
 
-__all__ = ["TYPE_IDS", "export_fantasia_hdf5", "import_vectors", "recognise", "vector_table"]
+__all__ = ["TYPE_IDS", "export_fantasia_hdf5", "import_vectors", "outline", "recognise", "vector_table"]
 
 
 def recognise(path: str | os.PathLike[str]) -> str:
@@ -173,6 +173,25 @@ def import_vectors(
                 writer.write(space, start, _cast(vectors, present, space, table.ids[start:], path), present)
                 start += len(vectors)
     return open_store(out)
+
+
+def outline(
+    path: str | os.PathLike[str], *, model: str | None = None, layer: int | None = None, profile: str = "unknown"
+) -> tuple[int, list[Space]]:
+    """Return how many proteins a file of vectors has, and in which spaces; nothing is imported.
+
+    Parameters
+    ----------
+    path, model, layer, profile
+        As for `import_vectors`.
+
+    Raises
+    ------
+    InputError
+        As `import_vectors` does, but for what only its numbers show.
+    """
+    table = vector_table(Path(path), model, layer, None, profile)
+    return len(table.ids), list(table.spaces)
 
 
 def _cast(vectors: np.ndarray, present: np.ndarray, space: Space, ids: list[str], path: Path) -> np.ndarray:

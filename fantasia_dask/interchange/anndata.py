@@ -5,25 +5,27 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..schema import Space
 from ..store import EmbeddingStore, remove
 
-__all__ = ["export_anndata"]
+if TYPE_CHECKING:
+    import anndata
+
+__all__ = ["as_anndata", "export_anndata"]
 
 
-def export_anndata(store: EmbeddingStore, path: str | os.PathLike[str]) -> Path:
-    """Write the vectors of a store as AnnData, a chunk of rows at a time.
+def as_anndata(store: EmbeddingStore) -> anndata.AnnData:
+    """Return the vectors of a store as AnnData; nothing is read but ids and lengths.
 
-    Parameters
-    ----------
-    store
-        Every space becomes one matrix of ``obsm``, named ``<Key>_layer_<k>`` and of its own dtype; a protein without a
+    Returns
+    -------
+    AnnData
+        Every space is one lazy matrix of ``obsm``, named ``<Key>_layer_<k>`` and of its own dtype; a protein without a
         vector there has NaN. ``obs`` has one row per protein, indexed by accession, with its length; ``uns["spaces"]``
         tells how each matrix was made.
-    path
-        Written aside and renamed.
 
     Raises
     ------
@@ -34,18 +36,26 @@ def export_anndata(store: EmbeddingStore, path: str | os.PathLike[str]) -> Path:
         import anndata
     except ImportError as error:
         raise InputError(
-            f"{path} cannot be written, because the package anndata is not installed: pip install 'fantasia-dask"
-            "[anndata]', or choose an output that ends in .h5."
+            "AnnData is asked for, but the package anndata is not installed: pip install 'fantasia-dask[anndata]'."
         ) from error
     import pandas as pd
 
-    path = Path(path)
-    obs = pd.DataFrame({"length": store.lengths}, index=pd.Index(store.ids.astype(object), name="accession"))
-    table = anndata.AnnData(
-        obs=obs,
+    return anndata.AnnData(
+        obs=pd.DataFrame({"length": store.lengths}, index=pd.Index(store.ids.astype(object), name="accession")),
         obsm={_key(space): store.vectors(space.model, space.layer) for space in store.spaces},
         uns={"spaces": {_key(space): asdict(space) for space in store.spaces}},
     )
+
+
+def export_anndata(store: EmbeddingStore, path: str | os.PathLike[str]) -> Path:
+    """Write the vectors of a store as `as_anndata` returns them, a chunk of rows at a time; aside, then renamed.
+
+    Raises
+    ------
+    InputError
+        If the package anndata is not installed.
+    """
+    table, path = as_anndata(store), Path(path)
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -9,65 +9,96 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.extending import overload
 
-__all__ = ["exact_hits", "nominate", "prepare", "settle", "squared_norms"]
+from .intrinsics import MASK, exact_gap, exact_inner, first_bit, prefetch, reaching, reaching_less, value
 
-LANES = 64  # partial sums of one float64 sum: a fixed order, and one that the compiler can vectorise
-SCAN = 64  # scores looked at together before any of them is looked at alone
+__all__ = ["block_distances", "exact_hits", "nominate", "pair_distances", "prepare", "settle", "squared_norms"]
 
-
-@intrinsic
-def _as_float32(context, bits):  # type: ignore[no-untyped-def]
-    """Take the bits of a uint32 for those of a float32."""
-    if bits != types.uint32:
-        return None
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.bitcast(arguments[0], context.get_value_type(types.float32))
-
-    return types.float32(types.uint32), generate
-
-
-def _value(x):  # type: ignore[no-untyped-def]
-    """Return one stored number as float32. `overload` below tells the compiler how, by the type of `x`."""
-    raise NotImplementedError
-
-
-@overload(_value)
-def _value_of(x):  # type: ignore[no-untyped-def]
-    if isinstance(x, types.Integer):
-        return _widen
-    return lambda x: x
-
-
-def _widen(x):  # type: ignore[no-untyped-def]
-    """Widen the bits of a float16: exact, also for denormals, without a branch, so that it is vectorised."""
-    negative = (x & 0x8000) != 0
-    size = np.uint32(np.uint32(x & 0x7FFF) << 13)
-    # The exponent is rebased by a multiplication, which normalises denormals by the way; infinity and NaN have the
-    # largest exponent in either format.
-    rebased = _as_float32(size) * np.float32(2.0**112)
-    special = _as_float32(np.uint32(size | 0x7F800000))
-    value = special if size >= 0x0F800000 else rebased
-    return -value if negative else value
+WIDE = 512  # scores looked at together before any of them is looked at alone; a multiple of MASK
 
 
 @njit(nogil=True, cache=True)
 def squared_norms(vectors, out):  # type: ignore[no-untyped-def]
     """Write the float64 sums of squares of the rows of `vectors` (n, d) to `out` (n,)."""
-    lanes = np.empty(LANES, np.float64)
     for i in range(vectors.shape[0]):
-        out[i] = _inner(vectors[i], vectors[i], lanes)
+        out[i] = exact_inner(vectors[i], vectors[i])
 
 
 @njit(nogil=True, cache=True)
-def prepare(vectors, scale, out):  # type: ignore[no-untyped-def]
-    """Write the rows of `vectors` (n, d), each times its `scale` (n,), to `out` as float32."""
+def prepare(vectors, unit, scale, out, norms):  # type: ignore[no-untyped-def]
+    """Make stored vectors ready to be multiplied, and measure them.
+
+    Parameters
+    ----------
+    vectors : array, shape (n, d), uint16 (the bits of float16) or float32
+    unit : bool
+        Whether each vector is divided by its norm (a zero vector stays one), else all are multiplied with `scale`.
+    scale : float
+        A power of two.
+    out : float32 array, shape (n, d)
+        The vectors. Overwritten.
+    norms : float64 array, shape (n,)
+        Their norms as stored, off by at most d 2**-25 relative: float16 is summed in float32, in any order, and float32
+        in float64. Overwritten.
+    """
     for i in range(vectors.shape[0]):
-        factor = scale[i]
-        for c in range(vectors.shape[1]):
-            out[i, c] = np.float32(np.float64(_value(vectors[i, c])) * factor)
+        norms[i] = np.sqrt(_widen(vectors[i], out[i]))
+        factor = scale if not unit else (1.0 / norms[i] if norms[i] > 0.0 else 0.0)
+        _multiply(vectors[i], out[i], factor)
+
+
+def _widen(stored, wide):  # type: ignore[no-untyped-def]
+    """Write a vector as float32 where it is not, and return about its squared norm; `overload` tells how, by type."""
+    raise NotImplementedError
+
+
+@overload(_widen)
+def _widen_of(stored, wide):  # type: ignore[no-untyped-def]
+    def half(stored, wide):  # type: ignore[no-untyped-def]
+        for c in range(stored.shape[0]):
+            wide[c] = value(stored[c])
+        return np.float64(_square32(wide))
+
+    def single(stored, wide):  # type: ignore[no-untyped-def]
+        return _square64(stored)
+
+    return half if isinstance(stored.dtype, types.Integer) else single
+
+
+def _multiply(stored, wide, factor):  # type: ignore[no-untyped-def]
+    """Write a vector times a factor as float32; `overload` tells how, by type."""
+    raise NotImplementedError
+
+
+@overload(_multiply)
+def _multiply_of(stored, wide, factor):  # type: ignore[no-untyped-def]
+    def half(stored, wide, factor):  # type: ignore[no-untyped-def]
+        short = np.float32(factor)
+        for c in range(wide.shape[0]):
+            wide[c] *= short
+
+    def single(stored, wide, factor):  # type: ignore[no-untyped-def]
+        for c in range(stored.shape[0]):  # in float64: the inverse of a tiny norm is more than float32 can hold
+            wide[c] = np.float32(np.float64(stored[c]) * factor)
+
+    return half if isinstance(stored.dtype, types.Integer) else single
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _square32(x):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for c in range(x.shape[0]):
+        total += x[c] * x[c]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _square64(x):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for c in range(x.shape[0]):
+        total += np.float64(x[c]) * np.float64(x[c])
+    return total
 
 
 @njit(nogil=True, cache=True)
@@ -100,13 +131,32 @@ def _compact(columns, scores, count, bound):  # type: ignore[no-untyped-def]
     return kept
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "nsz", "reassoc"})
-def _largest(product, penalty):  # type: ignore[no-untyped-def]
-    """Return the largest score of a few columns; none of them is NaN, so the order of looking does not matter."""
-    largest = np.float32(-np.inf)
-    for j in range(product.shape[0]):
-        largest = max(largest, product[j] - penalty[j])
-    return largest
+@njit(nogil=True, cache=True)
+def _any_reaches(product, penalty, least):  # type: ignore[no-untyped-def]
+    """Tell whether any of a few scores reaches the least that counts; without a branch, so that it is vectorised."""
+    reaches = False
+    if penalty.shape[0] == 0:
+        for j in range(product.shape[0]):
+            reaches |= product[j] >= least
+    else:
+        for j in range(product.shape[0]):
+            reaches |= product[j] - penalty[j] >= least
+    return reaches
+
+
+@njit(nogil=True, cache=True)
+def _reaching(product, penalty, start, least):  # type: ignore[no-untyped-def]
+    """Return a bit for each score from `start` on, MASK at the most: set where it reaches the least that counts."""
+    if start + MASK <= product.shape[0]:
+        if penalty.shape[0]:
+            return reaching_less(product, penalty, start, least)
+        return reaching(product, start, least)
+    mask = np.uint64(0)
+    for j in range(start, product.shape[0]):
+        score = product[j] - penalty[j] if penalty.shape[0] else product[j]
+        if score >= least:
+            mask |= np.uint64(1) << np.uint64(j - start)
+    return mask
 
 
 @njit(nogil=True, cache=True)
@@ -117,8 +167,8 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
     ----------
     product : float32 array, shape (b, n)
         Inner products of b queries and n donors.
-    penalty : float32 array, shape (n,)
-        Taken off every score of its column (half the squared norm for euclidean distance, 0 for cosine).
+    penalty : float32 array, shape (n,) or (0,)
+        Taken off every score of its column (half the squared norm for euclidean distance); empty for cosine.
     error : float32 array, shape (b,)
         Bound on the error of a query's scores in this tile.
     first : int
@@ -134,86 +184,52 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
     """
     n = product.shape[1]
     room = columns.shape[1]
+    penalised = penalty.shape[0] > 0
     for i in range(product.shape[0]):
         if counts[i] < 0:
             continue
         count = counts[i]
         slack = error[i]
         least = bounds[i, 0] - slack
-        for start in range(0, n, SCAN):
-            stop = min(start + SCAN, n)
-            if _largest(product[i, start:stop], penalty[start:stop]) < least:
+        for wide in range(0, n, WIDE):
+            if not _any_reaches(product[i, wide : wide + WIDE], penalty[wide : wide + WIDE], least):
                 continue
-            for j in range(start, stop):
-                score = product[i, j] - penalty[j]
-                if score < least or (q_labels[i] >= 0 and q_labels[i] == r_labels[j]):
-                    continue
-                if count == room:
-                    count = _compact(columns[i], scores[i], count, bounds[i, 0])
-                    if count > room - room // 4:
-                        # Too many rows too close to call: `exact_hits` will look at all of them.
-                        count = -1
-                        break
-                columns[i, count] = first + j
-                scores[i, count] = score + slack
-                count += 1
-                if score - slack > bounds[i, 0]:
-                    _raise_bound(bounds[i], score - slack)
-                    least = bounds[i, 0] - slack
+            for start in range(wide, min(wide + WIDE, n), MASK):
+                mask = _reaching(product[i], penalty, start, least)
+                while mask != 0:
+                    j = start + first_bit(mask)
+                    mask &= mask - np.uint64(1)
+                    score = product[i, j] - penalty[j] if penalised else product[i, j]
+                    if score < least or (q_labels[i] >= 0 and q_labels[i] == r_labels[j]):
+                        continue
+                    if count == room:
+                        count = _compact(columns[i], scores[i], count, bounds[i, 0])
+                        if count > room - room // 4:
+                            # Too many rows too close to call: `exact_hits` will look at all of them.
+                            count = -1
+                            break
+                    columns[i, count] = first + j
+                    scores[i, count] = score + slack
+                    count += 1
+                    if score - slack > bounds[i, 0]:
+                        _raise_bound(bounds[i], score - slack)
+                        least = bounds[i, 0] - slack
+                if count < 0:
+                    break
             if count < 0:
                 break
         counts[i] = count
 
 
 @njit(nogil=True, cache=True)
-def _inner(x, y, lanes):  # type: ignore[no-untyped-def]
-    """Sum x * y in float64, in the project's one order: 64 lanes, then halves."""
-    lanes[:] = 0.0
-    d = x.shape[0]
-    whole = d - d % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            lanes[lane] += np.float64(_value(x[start + lane])) * np.float64(_value(y[start + lane]))
-    for lane in range(d - whole):
-        lanes[lane] += np.float64(_value(x[whole + lane])) * np.float64(_value(y[whole + lane]))
-    return _fold(lanes)
-
-
-@njit(nogil=True, cache=True)
-def _square_gap(x, y, lanes):  # type: ignore[no-untyped-def]
-    """Sum (x - y) ** 2 in float64, in the project's one order."""
-    lanes[:] = 0.0
-    d = x.shape[0]
-    whole = d - d % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            gap = np.float64(_value(x[start + lane])) - np.float64(_value(y[start + lane]))
-            lanes[lane] += gap * gap
-    for lane in range(d - whole):
-        gap = np.float64(_value(x[whole + lane])) - np.float64(_value(y[whole + lane]))
-        lanes[lane] += gap * gap
-    return _fold(lanes)
-
-
-@njit(nogil=True, cache=True)
-def _fold(lanes):  # type: ignore[no-untyped-def]
-    width = LANES // 2
-    while width:
-        for lane in range(width):
-            lanes[lane] += lanes[lane + width]
-        width //= 2
-    return lanes[0]
-
-
-@njit(nogil=True, cache=True)
-def _distance(x, y, x_square, y_square, euclidean, lanes):  # type: ignore[no-untyped-def]
+def _distance(x, y, x_square, y_square, euclidean):  # type: ignore[no-untyped-def]
     if euclidean:
-        return np.sqrt(_square_gap(x, y, lanes))
+        return np.sqrt(exact_gap(x, y))
     # The root of the product, not the product of the roots: of equal vectors it is their squared norm, exactly.
     norms = np.sqrt(x_square * y_square)
     if norms == 0.0:
         return 1.0
-    return min(2.0, max(0.0, 1.0 - _inner(x, y, lanes) / norms))
+    return min(2.0, max(0.0, 1.0 - exact_inner(x, y) / norms))
 
 
 @njit(nogil=True, cache=True)
@@ -251,7 +267,8 @@ def exact_hits(  # type: ignore[no-untyped-def]
     queries, donors : arrays, shapes (b, d) and (n, d)
         The vectors as stored.
     q_squares, r_squares : float64 arrays, shapes (b,) and (n,)
-        Their squared norms, as `squared_norms` sums them.
+        Their squared norms, as `exact_inner` sums them. Those of the donors are negative until they are needed, and
+        are filled in.
     rows : int64 array, shape (n,)
         Row numbers that the hits carry.
     q_labels, r_labels : int64 arrays, shapes (b,) and (n,)
@@ -266,13 +283,43 @@ def exact_hits(  # type: ignore[no-untyped-def]
     distances, found : float64 and int64 arrays, shape (b, k)
         The answer: filled with infinity and -1 by the caller.
     """
-    lanes = np.empty(LANES, np.float64)
     for i in range(queries.shape[0]):
         every = counts[i] < 0
         for c in range(donors.shape[0] if every else counts[i]):
             j = c if every else columns[i, c]
+            if not every and c + 1 < counts[i]:
+                prefetch(donors[columns[i, c + 1]])
             if q_labels[i] >= 0 and q_labels[i] == r_labels[j]:
                 continue
-            distance = _distance(queries[i], donors[j], q_squares[i], r_squares[j], euclidean, lanes)
+            if not euclidean and r_squares[j] < 0.0:
+                r_squares[j] = exact_inner(donors[j], donors[j])
+            distance = _distance(queries[i], donors[j], q_squares[i], r_squares[j], euclidean)
             if distance <= threshold:
                 _insert(distances[i], found[i], distance, rows[j])
+
+
+@njit(nogil=True, cache=True)
+def _any_distance(x, y, x_square, y_square, euclidean):  # type: ignore[no-untyped-def]
+    """As `_distance`, for vectors that may hold NaN: NaN, which `_distance` would clip."""
+    if np.isnan(x_square + y_square):
+        return np.nan
+    return _distance(x, y, x_square, y_square, euclidean)
+
+
+@njit(nogil=True, cache=True)
+def block_distances(queries, reference, euclidean, out):  # type: ignore[no-untyped-def]
+    """Write the distance of every row of `queries` (b, d) to every row of `reference` (n, d) to `out` (b, n)."""
+    squares = np.empty(reference.shape[0], np.float64)
+    squared_norms(reference, squares)
+    for i in range(queries.shape[0]):
+        square = exact_inner(queries[i], queries[i])
+        for j in range(reference.shape[0]):
+            out[i, j] = _any_distance(queries[i], reference[j], square, squares[j], euclidean)
+
+
+@njit(nogil=True, cache=True)
+def pair_distances(queries, reference, euclidean, out):  # type: ignore[no-untyped-def]
+    """Write the distance of row i of `queries` (n, d) to row i of `reference` (n, d) to `out` (n,)."""
+    for i in range(queries.shape[0]):
+        x, y = queries[i], reference[i]
+        out[i] = _any_distance(x, y, exact_inner(x, x), exact_inner(y, y), euclidean)

@@ -73,7 +73,7 @@ class Donors:
     raw : array, shape (m, d), uint16 (the bits of float16) or float32
         The vectors as stored; whole after the last tile.
     squares : float64 array, shape (m,)
-        Their squared norms; whole after the last tile.
+        Room for their squared norms: negative until `exact_hits` needs them.
     scale : float
         What vectors are multiplied with before euclidean distances are estimated.
     """
@@ -83,7 +83,7 @@ class Donors:
     ):
         m, d = len(chosen), reference.shape[1]
         self.reference, self.chosen, self.rows, self.labels, self.metric = reference, chosen, rows, labels, metric
-        self.squares = np.empty(m)
+        self.squares = np.full(m, -1.0)
         in_memory = isinstance(reference, np.ndarray)
         if in_memory and m == len(reference):
             self.raw = raw_bits(reference)
@@ -97,28 +97,27 @@ class Donors:
         if self.raw.dtype == np.uint16:
             peak = max(largest, 65504.0 * self.raw.shape[1] ** 0.5)
         else:
-            self._ready = iter(list(self._ready))  # the largest norm must be known: float32 may hold anything
-            peak = max(largest, float(np.sqrt(self.squares.max())))
+            self._ready = iter([*self._ready])  # the largest norm must be known: float32 may hold anything
+            peak = max(largest, float(np.sqrt(finite_squares(self.raw, "reference", self.rows).max())))
         return float(2.0 ** -np.frexp(peak)[1]) if peak > 0 else 1.0
 
     def _read(self, in_memory: bool) -> Iterator[int]:
-        """Fill `raw` and `squares` from the front; yield how far they are filled."""
+        """Fill `raw` from the front; yield how far it is filled."""
         if in_memory:
             if len(self.chosen) < len(self.reference):
                 self.raw[:] = raw_bits(self.reference)[self.chosen]
-            for first in range(0, len(self.chosen), TILE_ROWS):
-                yield self._measure(first, min(first + TILE_ROWS, len(self.chosen)))
+            yield len(self.chosen)
             return
         step = max(TILE_ROWS, self.reference.chunk_rows)
         cuts = np.searchsorted(self.chosen, np.arange(0, len(self.reference) + step, step))
         spans = [(a, b, i * step) for i, (a, b) in enumerate(pairwise(cuts.tolist())) if b > a]
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
             ahead = reader.submit(self._fetch, *spans[0])
-            for i, (first, last, _) in enumerate(spans):
+            for i, (_, last, _) in enumerate(spans):
                 ahead.result()
                 if i + 1 < len(spans):
                     ahead = reader.submit(self._fetch, *spans[i + 1])
-                yield self._measure(first, last)
+                yield last
 
     def _fetch(self, first: int, last: int, start: int) -> None:
         """Read the chunk in which donors first .. last lie, which begins at row `start` of the block."""
@@ -126,24 +125,25 @@ class Donors:
         vectors = raw_bits(self.reference[start + here[0] : start + here[-1] + 1])
         self.raw[first:last] = vectors if len(vectors) == len(here) else vectors[here - here[0]]
 
-    def _measure(self, first: int, last: int) -> int:
-        self.squares[first:last] = finite_squares(self.raw[first:last], "reference", self.rows[first:last])
-        return last
-
     def tiles(self) -> Iterator[Tile]:
         """Yield the donors, at most `TILE_ROWS` at a time."""
-        first = 0
+        first, buffer = 0, np.empty((min(TILE_ROWS, len(self.chosen)), self.raw.shape[1]), np.float32)
         for ready in self._ready:
             # A short tile would waste the product: it waits for the next chunk, unless there is none.
             while ready - first >= TILE_ROWS or (ready == len(self.chosen) and ready > first):
                 last = min(first + TILE_ROWS, ready)
-                yield self._tile(first, last)
+                yield self._tile(first, last, buffer[: last - first])
                 first = last
 
-    def _tile(self, first: int, last: int) -> Tile:
-        norms, n = np.sqrt(self.squares[first:last]), last - first
-        raw, labels = self.raw[first:last], self.labels[first:last]
+    def _tile(self, first: int, last: int, vectors: np.ndarray) -> Tile:
+        from .compiled import prepare
+
+        raw, labels, norms = self.raw[first:last], self.labels[first:last], np.empty(last - first)
+        prepare(raw, self.metric == "cosine", self.scale, vectors, norms)
+        if not np.isfinite(norms).all():
+            finite_squares(raw, "reference", self.rows[first:last])
         if self.metric == "cosine":
-            return Tile(raw, inverse(norms), np.zeros(n, np.float32), first, np.ones(n), labels)
+            return Tile(raw, vectors, inverse(norms), np.empty(0, np.float32), first, 1.0, labels)
         norms *= self.scale
-        return Tile(raw, np.full(n, self.scale), (norms**2 / 2).astype(np.float32), first, norms, labels)
+        penalty = (norms**2 / 2).astype(np.float32)
+        return Tile(raw, vectors, np.full(len(norms), self.scale), penalty, first, float(norms.max()), labels)

@@ -115,7 +115,7 @@ def tile_hits(
     squares = finite_squares(raw, "query", asking if q_rows is None else q_rows[asking])
     q_labels, r_labels = _labels(q_labels, asking), _labels(r_labels, chosen)
     donors = Donors(reference, chosen, rows[chosen], r_labels, metric, float(np.sqrt(squares.max())))
-    batch = Batch.of(raw, squares, q_labels, metric, threshold, donors.scale)
+    batch = Batch.of(raw, q_labels, metric, threshold, donors.scale)
     nomination: Nomination = Compiled(batch, k, batch_size) if xp is None else OnArrays(batch, k, xp)
     with one_blas_thread():
         for tile in donors.tiles():

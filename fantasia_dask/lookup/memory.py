@@ -54,7 +54,7 @@ def task_bytes(
     Examples
     --------
     >>> task_bytes(1024, 32768, d=1024, k=5, batch_size=1024, query_itemsize=4, reference_itemsize=2) // 10**6
-    132
+    115
     """
     tile = min(TILE_ROWS, reference_rows)
     batch = min(batch_size, query_rows)

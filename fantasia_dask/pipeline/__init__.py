@@ -2,26 +2,29 @@
 
 A run checks all that can be checked before it writes anything (`job`); then proteins become vectors (`vectors`),
 vectors find donors (`neighbours`), donors lend GO terms (`terms`), terms become files (`files`), and the run accounts
-for every protein (`outcome`). `build_reference` makes what the lookup needs.
+for every protein (`outcome`). `write_report` makes the files again, `build_reference` what the lookup needs.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._version import __version__
 from ..config import Config, dump_config, load_config
 from ..progress import Progress
-from ..run_folder import RunFolder, write_aside
+from ..run_folder import RunFolder, write_aside, write_json
 from ..schema import Space
 from .build import build_reference
-from .files import write_files
+from .files import FinishedRun, write_files
 from .job import Job, check
 from .neighbours import look_up, write_donors, write_queries
-from .outcome import Clock, RunSummary, outcome_of, summarise_run, write_manifest
+from .outcome import Clock, RunSummary, describe_run, outcome_of, summarise_run
+from .page import write_plain_page
+from .report import write_report
 from .separation import separate
 from .terms import annotate
 from .vectors import comparable_spaces, embed, given_vectors, planned_spaces, status_of_given
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from ..store import EmbeddingStore
 
-__all__ = ["RunSummary", "build_reference", "run"]
+__all__ = ["RunSummary", "build_reference", "run", "write_report"]
 
 
 def run(
@@ -80,31 +83,57 @@ def _run(
     clock: Clock,
 ) -> RunSummary:
     """Go through the stages of a run that has been checked."""
-    from ..cluster import connect
+    from ..cluster import check_files, connect
 
     progress.note(f"fantasia-dask {__version__}, {job.config.input}")
-    with connect(**job.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+    where = {**job.config.cluster.model_dump(), "folder": folder.path, "tell": progress.line}
+    with connect(**where, client=client) as cluster, cluster.as_current():
+        check_files(cluster, _read_by_workers(job, folder, store), folder.path)
         if store is None:
             with clock.stage("embed"):
                 store, status = embed(job, folder, cluster, progress)
         else:
             status = status_of_given(job, store)
-        files: list[Path] = []
-        if job.reference is not None:
+        reference = job.reference
+        if reference is not None:
             folder.clear_results(spaces)
-            write_queries(folder, store)
+            write_queries(folder, store, job.proteins)
             write_donors(job, folder)
             with clock.stage("lookup"):
                 separation = separate(job, store, progress)
-                hits = {space: look_up(job, folder, store, space, separation, cluster, progress) for space in spaces}
+                for space in spaces:
+                    look_up(job, folder, store, space, separation, cluster, progress)
+            finished = FinishedRun(folder, job.config, reference, tuple(spaces))
             with clock.stage("annotate"):
-                annotate(job, folder, store, hits, cluster, progress)
-    if job.reference is not None:
-        with clock.stage("report"):
-            files = write_files(job, folder, spaces)
-    outcome = outcome_of(job, folder, status, spaces)
+                annotate(finished, cluster, progress)
+    summary = summarise_run(job, folder, outcome_of(job, folder, status, spaces), spaces)
+    manifest = describe_run(job, store, spaces, summary, clock)
+    files: list[Path] = []
+    with clock.stage("report"):
+        if reference is not None:
+            files = write_files(replace(finished, manifest=manifest))
+        elif job.config.report:
+            files = [write_plain_page(folder, job.config, manifest)]
     files = [*files, folder.status, folder.manifest, folder.log]
-    summary = summarise_run(job, folder, outcome, spaces, clock, files)
-    write_manifest(job, folder, store, spaces, summary, clock)
+    summary = replace(summary, seconds=clock.seconds, files=tuple(files))
+    write_json(
+        folder.manifest,
+        manifest
+        | {
+            "stages": clock.stages,
+            "seconds": round(clock.seconds, 3),
+            "files": [str(file.relative_to(folder.path)) for file in files],
+        },
+    )
     progress.note(f"done: {summary.annotated} of {summary.proteins} proteins annotated")
     return summary
+
+
+def _read_by_workers(job: Job, folder: RunFolder, store: EmbeddingStore | None) -> list[Path]:
+    """Name a file of each folder that workers read."""
+    files = [folder.config]
+    if job.reference is not None:
+        files.append(job.reference.path / "manifest.json")
+    if store is not None:
+        files.append(store.path / "zarr.json" if store.path.is_dir() else store.path)
+    return files

@@ -2,80 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..run_folder import RunFolder
+from ..config import Config
+from ..run_folder import EXPORTS, RunFolder
 from ..schema import Space
-from .job import Job
+from .exports import write_exports
+from .page import write_page_of
 
 if TYPE_CHECKING:
+    from ..reference.bundle import Reference
+
+__all__ = ["FinishedRun", "write_files"]
+
+FIRST = ("report.html", "summary.csv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations")
+"""What a person opens first, of what is there."""
+
+CRATE_PARTS = (
+    "config.yaml", "manifest.json", "status.tsv", "run.log", "queries.parquet", "hits", "annotations", *EXPORTS,
+)  # fmt: skip
+"""What the crate lists, of what is there."""
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run whose hits are complete, and what its files are made of.
+
+    Attributes
+    ----------
+    folder : RunFolder
+    config : Config
+    reference : Reference
+        What the hits were found in.
+    spaces : tuple of Space
+        The embedding spaces that were looked up, in the order of the configuration.
+    manifest : dict
+        What ``manifest.json`` says of the run up to its report. Times and dates in a file come from
+        here, so that it is the same when it is made again.
+    """
+
+    folder: RunFolder
+    config: Config
+    reference: Reference
+    spaces: tuple[Space, ...]
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pairs(self) -> list[tuple[str, int]]:
+        """Model and layer of each space."""
+        return [(space.model, space.layer) for space in self.spaces]
+
+
+def write_files(run: FinishedRun) -> list[Path]:
+    """Write the exports that the configuration asks for; return those that a person opens first.
+
+    A new export is a module in ``report/``, called here with the tables of `run` and a path in its folder, or, when it
+    rests on the consensus of models and layers, named in `exports`. It streams (`report.rows.read_blocks`), writes
+    aside and renames, and takes no time or date but those of ``run.manifest``. Its name goes into `run_folder.EXPORTS`
+    too, so that it is removed when it is no longer wanted.
+    """
     import pandas as pd
 
-__all__ = ["write_files"]
-
-
-def write_files(job: Job, folder: RunFolder, spaces: Sequence[Space]) -> list[Path]:
-    """Write the exports that the configuration asks for; return those that a person opens first."""
-    import pandas as pd
-
-    from ..report.raw_results import write_raw_csv
+    from ..report.provenance import CRATE, write_crate
+    from ..report.raw_results import write_raw_csv, write_raw_table
     from ..report.sequences import write_sequences
+    from ..report.tables import summary_files
     from ..report.topgo import write_topgo
 
-    assert job.reference is not None
-    config = job.config
-    pairs = [(space.model, space.layer) for space in spaces]
-    queries = pd.read_parquet(folder.queries)
-    files = []
+    folder, config, pairs = run.folder, run.config, run.pairs
+    folder.clear_exports()
+    accessions = pd.read_parquet(folder.queries, columns=["accession"])["accession"].tolist()
+    looks: dict[str, Any] = {"precision": config.precision, "keep_sequences": config.postprocess.keep_sequences}
+    summaries = None
     if config.postprocess.summary.enabled:
-        _write_summary(job, folder, pairs, queries["accession"])
-        files.append(folder.path / "summary.csv")
+        summaries = summary_files(folder.path / "summary.csv", folder.path / "summary.tsv")
+    write_exports(run, accessions, summaries)
     if config.topgo:
         write_topgo(folder.annotations, folder.path / "topgo", spaces=pairs, precision=config.precision)
-        files.append(folder.path / "topgo")
     if config.raw_csv:
-        write_raw_csv(
-            folder.annotations,
-            folder.path / "raw_results",
-            accessions=queries["accession"],
-            spaces=pairs,
-            precision=config.precision,
-            keep_sequences=config.postprocess.keep_sequences,
-        )
-        files.append(folder.path / "raw_results")
-    donors = set().union(*(folder.read_hits(s.model, s.layer, ["row"])["row"].unique().tolist() for s in spaces))
-    write_sequences(folder.path, queries=queries, proteins=job.reference.proteins, donors=donors)
-    return [*files, folder.annotations]
-
-
-def _write_summary(job: Job, folder: RunFolder, spaces: Sequence[tuple[str, int]], accessions: pd.Series) -> None:
-    """Summarise block by block: a block holds all rows of its queries."""
-    import pandas as pd
-
-    from ..report.rows import read_blocks
-    from ..report.tables import input_columns, summarise, write_summary
-    from ..schema import RAW_ANNOTATIONS
-
-    settings, config = job.config.postprocess.summary, job.config
-    summary = partial(
-        summarise,
-        k=config.limit_per_entry,
-        metrics=settings.metrics,
-        aliases=settings.aliases,
-        weights=settings.model_dump()["weights"],
-        weighted_prefix=settings.weighted_prefix,
-        include_counts=settings.include_counts,
-        normalize_count=settings.normalize_count_by_limit_per_entry,
-        export_raw_count=settings.export_raw_count,
-        precision=config.precision,
-        spaces=spaces,
-        accessions=accessions.tolist(),
-    )
-    columns = input_columns(settings.metrics)
-    nothing = pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in RAW_ANNOTATIONS if c.name in columns})
-    # A header at least, also where the reference has none of the spaces asked for.
-    blocks = read_blocks(folder.annotations, columns) if spaces else [nothing]
-    write_summary((summary(block) for block in blocks), folder.path / "summary.csv", folder.path / "summary.tsv")
+        raw = folder.path / "raw_results"
+        write_raw_csv(folder.annotations, raw, accessions=accessions, spaces=pairs, **looks)
+    if "raw-tsv" in config.exports:
+        write_raw_table(folder.annotations, folder.path / "annotations.tsv.gz", **looks)
+    donors = set().union(*(folder.read_hits(*pair, ["row"])["row"].unique().tolist() for pair in pairs))
+    write_sequences(folder.path, queries=folder.read_queries(), proteins=run.reference.proteins, donors=donors)
+    if config.report:
+        write_page_of(run)
+    if "ro-crate" in config.exports:
+        listed = [name for name in CRATE_PARTS if name != CRATE]
+        write_crate(folder.path, listed, name=config.prefix, manifest=run.manifest)
+    return [folder.path / name for name in FIRST if (folder.path / name).exists()]

@@ -42,8 +42,8 @@ class Job:
         None when only vectors are wanted.
     allowed : bool array, shape (proteins of the reference,), or None
         Which of its proteins passed the taxonomy filter.
-    newer_terms : pair of DataFrame, or None
-        Annotations and terms brought to the release of `ontology`; None when it is not set.
+    newer_terms : three of DataFrame, or None
+        Annotations, terms and relations in the release of `ontology`; None when it is not set.
     """
 
     config: Config
@@ -52,7 +52,7 @@ class Job:
     profile: str | None
     reference: Reference | None
     allowed: np.ndarray | None
-    newer_terms: tuple[pd.DataFrame, pd.DataFrame] | None = None
+    newer_terms: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | None = None
 
     @property
     def annotations(self) -> pd.DataFrame:
@@ -153,7 +153,7 @@ def _allowed_proteins(config: Config, reference: Reference) -> np.ndarray:
     return allowed
 
 
-def _newer_terms(config: Config, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+def _newer_terms(config: Config, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | None:
     """Bring the annotations of the reference to the release of the configured ontology."""
     if config.ontology is None:
         return None
@@ -165,4 +165,4 @@ def _newer_terms(config: Config, reference: Reference) -> tuple[pd.DataFrame, pd
     dropped = counts["annotations_obsolete_dropped"] + counts["annotations_unknown_dropped"]
     if dropped:
         warn(f"{dropped} annotations of the reference have no current term in {config.ontology}: left out.")
-    return annotations, graph.terms
+    return annotations, graph.terms, graph.relations

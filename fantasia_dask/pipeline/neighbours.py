@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 
     from ..lookup import LookupPlan
     from ..lookup.kernel import NonFiniteVectorError
+    from ..sequences import Protein
     from ..store import EmbeddingStore
 
 __all__ = ["look_up", "write_donors", "write_queries"]
 
 
-def write_queries(folder: RunFolder, store: EmbeddingStore) -> None:
-    """Write the query table, which workers read their part of."""
+def write_queries(folder: RunFolder, store: EmbeddingStore, proteins: Sequence[Protein]) -> None:
+    """Write the query table, which workers read their part of; headers are those of the proteins, where there are."""
     import pandas as pd
 
     sequences = store.sequences
     distinct: dict[Any, int] = {}
     # Proteins whose sequence is not known are all different.
     numbers = [distinct.setdefault(sequences[i] or i, len(distinct)) for i in range(len(sequences))]
+    headers = {protein.accession: protein.description for protein in proteins}
     queries = pd.DataFrame(
         {
             "row": np.arange(len(store)),
@@ -44,9 +46,10 @@ def write_queries(folder: RunFolder, store: EmbeddingStore) -> None:
             "length": store.lengths,
             "sequence": pd.Series(sequences, dtype="str"),
             "distinct": np.asarray(numbers, dtype="int64"),
+            "description": pd.Series([headers.get(accession, "") for accession in store.ids], dtype="str"),
         }
     )
-    write_parquet(queries[names(QUERIES)], folder.queries)
+    write_parquet(queries[names(QUERIES)], folder.queries, PART_QUERIES)
 
 
 def write_donors(job: Job, folder: RunFolder) -> None:
@@ -55,9 +58,10 @@ def write_donors(job: Job, folder: RunFolder) -> None:
     assert job.allowed is not None
     write_parquet(job.reference.proteins.loc[job.allowed, ["protein"]], folder.donors)
     if job.newer_terms is not None:
-        annotations, terms = job.newer_terms
+        annotations, terms, relations = job.newer_terms
         write_parquet(annotations, folder.newer_annotations)
         write_parquet(terms, folder.newer_terms)
+        write_parquet(relations, folder.newer_relations)
 
 
 def look_up(

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
-from ..run_folder import RunFolder, file_sha256, peak_memory_bytes, software_versions, write_json, write_table
+from ..run_folder import (
+    MANIFEST_FORMAT,
+    RunFolder,
+    file_sha256,
+    peak_memory_bytes,
+    software_versions,
+    write_table,
+)
 from ..schema import OUTCOME, Space, names
 from .job import Job
 
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..store import EmbeddingStore
 
-__all__ = ["Clock", "RunSummary", "outcome_of", "summarise_run", "write_manifest"]
+__all__ = ["Clock", "RunSummary", "describe_run", "outcome_of", "summarise_run"]
 
 
 SHOWN = 15
@@ -63,8 +70,8 @@ class RunSummary:
     spaces: tuple[str, ...]
     looked_up: bool
     failures: tuple[tuple[str, str], ...]
-    seconds: float
-    files: tuple[Path, ...]
+    seconds: float = 0.0
+    files: tuple[Path, ...] = ()
     nearest: tuple[tuple[str, str, str, float], ...] = ()
 
     def text(self) -> str:
@@ -162,10 +169,8 @@ def _explain(config: Config, status: pd.DataFrame, spaces: set[tuple[str, int]])
         status.loc[lines.index, "reason"] = met.map({True: "its neighbours have no GO term", False: alone})
 
 
-def summarise_run(
-    job: Job, folder: RunFolder, outcome: pd.DataFrame, spaces: Sequence[Space], clock: Clock, files: Sequence[Path]
-) -> RunSummary:
-    """Count what a run did."""
+def summarise_run(job: Job, folder: RunFolder, outcome: pd.DataFrame, spaces: Sequence[Space]) -> RunSummary:
+    """Count what a run did, up to the report: `seconds` and `files` are known when that is written."""
     by_protein = outcome.assign(failed=outcome["status"] == "failed").groupby("accession", sort=False)
     failed = by_protein["failed"].all()
     reasons = by_protein["reason"].first()
@@ -179,9 +184,7 @@ def summarise_run(
         tuple(map(str, spaces)),
         job.reference is not None,
         tuple((str(a), str(why)) for a, why, missing in zip(failed.index, reasons, failed, strict=True) if missing),
-        clock.seconds,
-        tuple(files),
-        _nearest(folder, spaces[0]) if job.reference is not None and spaces else (),
+        nearest=_nearest(folder, spaces[0]) if job.reference is not None and spaces else (),
     )
 
 
@@ -212,17 +215,15 @@ def _pairs(folder: RunFolder, spaces: Sequence[Space]) -> int:
     )
 
 
-def write_manifest(
-    job: Job, folder: RunFolder, store: EmbeddingStore, spaces: Sequence[Space], summary: RunSummary, clock: Clock
-) -> None:
-    """Write what was run, on what, with what, how long it took, and what came out."""
+def describe_run(
+    job: Job, store: EmbeddingStore, spaces: Sequence[Space], summary: RunSummary, clock: Clock
+) -> dict[str, Any]:
+    """Say what was run, on what, with what, and what came out, up to the report: the content of ``manifest.json``."""
     reference = job.reference
     source = Path(job.config.input)
-    manifest: dict[str, Any] = {
-        "format": "fantasia-dask-run",
+    return {
+        "format": MANIFEST_FORMAT,
         "started": clock.started,
-        "seconds": round(clock.seconds, 3),
-        "stages": clock.stages,
         "host": socket.gethostname(),
         "versions": software_versions(),
         "input": {"path": str(source), "sha256": file_sha256(source) if source.is_file() else None},
@@ -243,6 +244,5 @@ def write_manifest(
             "annotated": summary.annotated,
             "protein_term_pairs": summary.terms,
         },
-        "files": [str(file.relative_to(folder.path)) for file in summary.files],
+        "stages": dict(clock.stages),
     }
-    write_json(folder.manifest, manifest)

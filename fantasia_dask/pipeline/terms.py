@@ -1,105 +1,146 @@
-"""The annotation of a run: the terms of every hit, a block of queries per task, on the cluster."""
+"""The annotation of a run: the terms of every hit, a part of the queries at a time, on the cluster.
+
+A part covers the same queries in every embedding space. Its pairs of query and donor are gathered over all spaces, so
+that each is aligned once; the alignments, which take nearly all of the time, are dealt out in shares to the workers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..ledger import Ledger, digest, open_ledger
+from ..ledger import Ledger, digest, found_ledger, open_ledger
 from ..progress import Progress
 from ..run_folder import RunFolder, read_parquet
 from ..schema import PART_QUERIES, Space
-from .job import Job
+from .files import FinishedRun
 
 if TYPE_CHECKING:
     import pandas as pd
-    from distributed import Client
+    from distributed import Client, Future
 
     from ..reference.bundle import Reference
-    from ..store import EmbeddingStore
 
 __all__ = ["annotate"]
 
+SHARE_PAIRS = 1024
+"""Pairs that one task aligns, at most: about a second of work."""
+
+AHEAD = 2
+"""Parts that each worker thread has before it: enough to keep it busy, so that a long run stays a short list."""
+
 
 @dataclass(frozen=True)
-class _Transfer:
-    """One task of the annotation stage: a block of queries in one embedding space. It carries paths, no tables."""
+class _Part:
+    """A part of the queries, and the embedding spaces in which its terms are not yet known. Paths alone, no tables."""
 
-    hits: Path
-    queries: Path
-    donors: Path
-    reference: Path
-    annotations: Path | None
-    terms: Path | None
-    out: Path
-    space: Space
+    number: int
     start: int
     stop: int
+    folder: RunFolder
+    reference: Path
+    newer: bool
+    spaces: tuple[tuple[Space, float | None], ...]
     metric: str
-    threshold: float | None
     alignments: str
     keep_sequences: bool
 
 
-def annotate(
-    job: Job,
-    folder: RunFolder,
-    store: EmbeddingStore,
-    hits: Mapping[Space, Ledger],
-    client: Client,
-    progress: Progress,
-) -> None:
-    """Transfer the terms of every hit that has none yet, a part of the queries at a time, on the cluster."""
+def annotate(run: FinishedRun, client: Client, progress: Progress) -> None:
+    """Transfer the terms of every hit that has none yet, a part of the queries at a time, on the cluster.
+
+    Parts of an earlier run that were made from the same stay.
+    """
     from distributed import as_completed
 
-    assert job.reference is not None
-    q, config, tasks = len(store), job.config, []
-    for space, found in hits.items():
-        ledger = open_ledger(folder.annotations_of(space.model, space.layer), _made_from(job, store, found))
+    q = _rows(run.folder.queries)
+    parts = _missing_parts(run, q, progress)
+    left = sum((part.stop - part.start) * len(part.spaces) for part in parts)
+    with progress.stage("annotating", q * len(run.spaces), "queries") as advance:
+        advance(q * len(run.spaces) - left)
+        tasks = (_submitted(part, run.config.limit_per_entry, client) for part in parts)
+        running = as_completed(islice(tasks, AHEAD * sum(client.nthreads().values())))
+        try:
+            for future in running:
+                advance(future.result())
+                for task in islice(tasks, 1):
+                    running.add(task)
+        finally:
+            client.cancel(list(running.futures))
+
+
+def _missing_parts(run: FinishedRun, q: int, progress: Progress) -> list[_Part]:
+    """Open the ledger of every space, and list the parts that one of them lacks."""
+    folder, config = run.folder, run.config
+    shaping, lacking = _shaping(run), defaultdict(list)
+    for space in run.spaces:
+        hits = found_ledger(folder.hits(space.model, space.layer))
+        ledger = open_ledger(folder.annotations_of(space.model, space.layer), {**hits.made_from, **shaping})
         if ledger.changed:
             progress.note(f"annotation in {space} {ledger.news}")
-        tasks += [
-            _Transfer(
-                found.part(part),
-                folder.queries,
-                folder.donors,
-                job.reference.path,
-                None if job.newer_terms is None else folder.newer_annotations,
-                None if job.newer_terms is None else folder.newer_terms,
-                ledger.part(part),
-                space,
-                part * PART_QUERIES,
-                min((part + 1) * PART_QUERIES, q),
-                config.embedding.distance_metric,
-                config.embedding.models[space.model].distance_threshold,
-                config.alignments,
-                config.postprocess.keep_sequences,
-            )
-            for part in ledger.missing(q)
-        ]
-    with progress.stage("annotating", q * len(hits), "queries") as advance:
-        advance(q * len(hits) - sum(task.stop - task.start for task in tasks))
-        futures = client.map(_transfer_block, tasks, pure=False)
-        try:
-            for future in as_completed(futures):
-                advance(future.result())
-        finally:
-            client.cancel(futures)
+        for part in ledger.missing(q):
+            lacking[part].append((space, config.embedding.models[space.model].distance_threshold))
+    return [
+        _Part(
+            part,
+            part * PART_QUERIES,
+            min((part + 1) * PART_QUERIES, q),
+            folder,
+            run.reference.path,
+            folder.newer_annotations.exists(),
+            tuple(lacking[part]),
+            config.embedding.distance_metric,
+            config.alignments,
+            config.postprocess.keep_sequences,
+        )
+        for part in sorted(lacking)
+    ]
 
 
-def _made_from(job: Job, store: EmbeddingStore, hits: Ledger) -> dict[str, Any]:
-    """Name everything that shapes the annotations of one embedding space."""
+def _shaping(run: FinishedRun) -> dict[str, Any]:
+    """Name what shapes the annotations of every space, beside its hits."""
+    folder, newer = run.folder, run.folder.newer_annotations
     return {
-        **hits.made_from,
-        "proteins": digest(*store.ids, *store.sequences),
-        "taxa": digest(job.allowed),
-        "ontology": None if job.newer_terms is None else digest(*(t.to_csv(index=False) for t in job.newer_terms)),
-        "alignments": job.config.alignments,
-        "keep_sequences": job.config.postprocess.keep_sequences,
+        "proteins": digest(*_query_digests(folder.queries)),
+        "taxa": digest(read_parquet(folder.donors)["protein"].to_numpy()),
+        "ontology": _digests(newer, folder.newer_terms) if newer.exists() else None,
+        "alignments": run.config.alignments,
+        "keep_sequences": run.config.postprocess.keep_sequences,
     }
+
+
+def _query_digests(path: Path) -> Iterator[str]:
+    """Yield a digest of the queries of each part: those of a long run are never all in memory."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(PART_QUERIES, columns=["accession", "sequence"]):
+        yield digest(*batch["accession"].to_pylist(), *batch["sequence"].to_pylist())
+
+
+def _digests(*tables: Path) -> str:
+    return digest(*(read_parquet(table).to_csv(index=False) for table in tables))
+
+
+def _rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
+def _submitted(part: _Part, k: int, client: Client) -> Future:
+    """Send a part to the cluster: its alignments in shares, then its terms."""
+    pairs = (part.stop - part.start) * k * len(part.spaces)
+    shares = 0 if part.alignments == "none" else max(1, -(-pairs // SHARE_PAIRS))
+    aligned = [client.submit(_align_share, part, (i, shares), pure=False) for i in range(shares)]
+    return client.submit(_transfer_part, part, aligned, pure=False)
+
+
+# On a worker --------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)
@@ -122,30 +163,61 @@ def _table(path: Path) -> pd.DataFrame:
     return _read(path, path.stat().st_mtime_ns)
 
 
-def _transfer_block(task: _Transfer) -> int:
-    """Transfer the terms of one block of queries and write them; return the number of queries."""
+@lru_cache(maxsize=1)
+def _lenders(reference: Path, donors: Path, modified: int) -> pd.DataFrame:
+    """Return the proteins that passed the filters, once per worker process."""
+    return _reference(reference).proteins.iloc[_read(donors, modified)["protein"].to_numpy()]
+
+
+def _tables(part: _Part) -> dict[str, Any]:
+    """Return the queries of a part, the proteins that may lend, and their annotations."""
+    import pandas as pd
+
+    here = [("row", ">=", part.start), ("row", "<", part.stop)]
+    donors, annotations = part.folder.donors, part.folder.newer_annotations
+    return {
+        "queries": pd.read_parquet(part.folder.queries, filters=here),
+        "proteins": _lenders(part.reference, donors, donors.stat().st_mtime_ns),
+        "annotations": _table(annotations) if part.newer else _reference(part.reference).annotations,
+    }
+
+
+def _hits(part: _Part, space: Space) -> pd.DataFrame:
+    return read_parquet(Ledger(part.folder.hits(space.model, space.layer), {}).part(part.number))
+
+
+def _align_share(part: _Part, share: tuple[int, int]) -> pd.DataFrame:
+    """Align a share of a part's pairs, found in whichever spaces."""
+    import pandas as pd
+
+    from ..annotate.transfer import align_hits
+
+    hits = pd.concat([_hits(part, space) for space, _ in part.spaces], ignore_index=True)
+    return align_hits(hits, **_tables(part), method=part.alignments, threads=1, share=share)
+
+
+def _transfer_part(part: _Part, aligned: Sequence[pd.DataFrame]) -> int:
+    """Transfer the terms of a part in every space that lacks them; return the number of queries times spaces."""
     import pandas as pd
 
     from ..annotate.transfer import transfer_terms, write_annotations
     from ..interchange import TYPE_IDS
 
-    here = [("row", ">=", task.start), ("row", "<", task.stop)]
-    hits = read_parquet(task.hits)
-    reference = _reference(task.reference)
-    allowed = _table(task.donors)["protein"].to_numpy()
-    frame = transfer_terms(
-        hits,
-        queries=pd.read_parquet(task.queries, filters=here),
-        proteins=reference.proteins.iloc[allowed],
-        annotations=reference.annotations if task.annotations is None else _table(task.annotations),
-        terms=reference.terms if task.terms is None else _table(task.terms),
-        space=task.space,
-        type_id=TYPE_IDS.get(task.space.model, 0),
-        metric=task.metric,
-        threshold=task.threshold,
-        alignments=task.alignments,
-        keep_sequences=task.keep_sequences,
-        threads=1,
-    )
-    write_annotations(frame, task.out)
-    return task.stop - task.start
+    tables = _tables(part)
+    terms = _table(part.folder.newer_terms) if part.newer else _reference(part.reference).terms
+    alignments = pd.concat(aligned, ignore_index=True) if aligned else "none"
+    for space, threshold in part.spaces:
+        frame = transfer_terms(
+            _hits(part, space),
+            **tables,
+            terms=terms,
+            space=space,
+            type_id=TYPE_IDS.get(space.model, 0),
+            metric=part.metric,
+            threshold=threshold,
+            alignments=alignments,
+            keep_sequences=part.keep_sequences,
+        )
+        out = Ledger(part.folder.annotations_of(space.model, space.layer), {}).part(part.number)
+        write_annotations(frame, out)
+    return (part.stop - part.start) * len(part.spaces)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from ..store import EmbeddingStore
 
-__all__ = ["comparable_spaces", "embed", "given_vectors", "planned_spaces", "status_of_given", "steps"]
+__all__ = [
+    "comparable_spaces",
+    "embed",
+    "given_vectors",
+    "outline_given",
+    "planned_spaces",
+    "status_of_given",
+    "steps",
+]
 
 
 def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
@@ -29,12 +37,32 @@ def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
     from ..store import open_store
 
     source = job.config.input
-    layout = recognise(source)
-    if layout == "store":
+    if recognise(source) == "store":
         return open_store(source)
-    # FANTASIA's files name their models; in the others the vectors are those of the one space that is asked for.
-    model, layer = job.wanted[0] if layout != "fantasia-hdf5" and len(job.wanted) == 1 else (None, None)
-    return import_vectors(source, folder.embeddings("zarr"), model=model, layer=layer, profile=job.profile or "unknown")
+    return import_vectors(source, folder.embeddings("zarr"), **_named(job))
+
+
+def outline_given(job: Job) -> tuple[int, list[Space]]:
+    """Return how many proteins the vectors given as input are of, and in which spaces; nothing is written."""
+    from ..interchange import outline, recognise
+    from ..store import open_store
+
+    if recognise(job.config.input) == "store":
+        store = open_store(job.config.input)
+        return len(store), list(store.spaces)
+    return outline(job.config.input, **_named(job))
+
+
+def _named(job: Job) -> dict[str, Any]:
+    """Name the space of vectors in another tool's layout.
+
+    FANTASIA's files name their models; in the others the vectors are those of the one space that is asked for.
+    """
+    from ..interchange import recognise
+
+    one = recognise(job.config.input) != "fantasia-hdf5" and len(job.wanted) == 1
+    model, layer = job.wanted[0] if one else (None, None)
+    return {"model": model, "layer": layer, "profile": job.profile or "unknown"}
 
 
 def embed(job: Job, folder: RunFolder, client: Client, progress: Progress) -> tuple[EmbeddingStore, pd.DataFrame]:

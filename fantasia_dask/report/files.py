@@ -9,30 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 from urllib.parse import quote
 
-__all__ = ["file_names", "folder_aside", "safe_name", "text_aside"]
+__all__ = ["file_names", "folder_aside", "safe_name"]
 
 LONGEST_NAME = 120
 """Characters of a file name before its ending; file systems allow 255 bytes."""
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 """Names that Windows keeps for itself, whatever their ending."""
-
-
-@contextmanager
-def text_aside(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """Open a text file for writing under another name; it gets its own when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..run_folder import text_aside
 from .delimited import write_frame
-from .files import text_aside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ INDEX_COLUMNS = ("query_idx", "query_fasta_id", "accessions", "sequence_length")
 
 
 def write_sequences(
-    folder: str | os.PathLike[str], *, queries: pd.DataFrame, proteins: pd.DataFrame, donors: Iterable[int]
+    folder: str | os.PathLike[str], *, queries: Iterable[pd.DataFrame], proteins: pd.DataFrame, donors: Iterable[int]
 ) -> None:
     """Write ``sequences.fasta`` and ``query_index_mapping.csv``.
 
@@ -30,8 +30,8 @@ def write_sequences(
     ----------
     folder
         Where the two files go.
-    queries : DataFrame, `schema.QUERIES`
-        All queries of the run.
+    queries : iterable of DataFrame, `schema.QUERIES`
+        All queries of the run, in order; a few at a time, so that their sequences are never all in memory.
     proteins : DataFrame, `schema.PROTEINS`
         Of the reference.
     donors : iterable of int
@@ -40,16 +40,22 @@ def write_sequences(
     import pandas as pd
 
     folder = Path(folder)
-    distinct = queries.drop_duplicates("distinct").sort_values("distinct")
+    index = []
+    written = 0
     with text_aside(folder / "sequences.fasta") as file:
-        file.writelines(_records("Q", distinct["distinct"], distinct["sequence"]))
+        for block in queries:
+            # Distinct sequences are numbered as they appear.
+            new = block[block["distinct"] >= written].drop_duplicates("distinct")
+            file.writelines(_records("Q", new["distinct"], new["sequence"]))
+            written += len(new)
+            index.append(block[["distinct", "accession", "length"]])
         lending = proteins[proteins["row"].isin(sorted(set(donors)))].drop_duplicates("row").sort_values("row")
         file.writelines(_records("R", lending["row"], lending["sequence"]))
-    sharing = queries.groupby("distinct")["accession"].agg(";".join)
-    number = distinct["distinct"].to_numpy()
-    index = (number, [f"Q{i}" for i in number.tolist()], sharing.loc[number].array, distinct["length"].array)
+    shared = pd.concat(index).groupby("distinct").agg({"accession": ";".join, "length": "first"})
+    number = shared.index.to_numpy()
+    columns = (number, [f"Q{i}" for i in number.tolist()], shared["accession"].array, shared["length"].array)
     with text_aside(folder / "query_index_mapping.csv") as file:
-        write_frame(pd.DataFrame(dict(zip(INDEX_COLUMNS, index, strict=True))), file, ",")
+        write_frame(pd.DataFrame(dict(zip(INDEX_COLUMNS, columns, strict=True))), file, ",")
 
 
 def _records(letter: str, numbers: Iterable[int], sequences: Iterable[str]) -> Iterable[str]:

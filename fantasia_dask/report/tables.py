@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError, did_you_mean
+from ..run_folder import text_aside
 from ..schema import RAW_ANNOTATIONS
 from .delimited import write_frame
-from .files import text_aside
 from .rows import rounded
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["STATISTICS", "input_columns", "spaces_of", "summarise", "summary_columns", "write_summary"]
+__all__ = ["STATISTICS", "input_columns", "spaces_of", "summarise", "summary_columns", "summary_files"]
 
 STATISTICS = ("min", "max", "mean")
 COUNT = "count"
@@ -234,37 +234,34 @@ def _joined(place: np.ndarray, proteins: pd.Series, n: int) -> list[str]:
     return ["|".join(words[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def write_summary(summary: pd.DataFrame | Iterable[pd.DataFrame], *paths: str | os.PathLike[str]) -> int:
+@contextmanager
+def summary_files(*paths: str | os.PathLike[str]) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write a summary, as comma-separated values or, for a path that ends in ``.tsv``, tab-separated ones.
 
     Parameters
     ----------
-    summary : DataFrame or iterable of DataFrame
-        Of `summarise`; several must have the same columns and are written one below the other.
     *paths
         Every one gets the whole summary. A field that holds a separator, quote or newline is quoted; an empty field
-        is a missing value. ``pandas.read_csv(path, dtype=str, keep_default_na=False)`` gives every id back as it was.
+        is a missing value. ``pandas.read_csv(path, dtype=str, keep_default_na=False)`` gives every id back as it was;
+        of CSV after `delimited.restored`.
 
-    Returns
-    -------
-    int
-        Lines written, the header apart.
+    Yields
+    ------
+    callable
+        Takes what `summarise` returns, block by block, all with the same columns.
     """
-    import pandas as pd
-
-    blocks = [summary] if isinstance(summary, pd.DataFrame) else summary
-    header: list[str] | None = None
-    lines = 0
+    header: list[str] = []
     with ExitStack() as stack:
         files = [(stack.enter_context(text_aside(path)), _separator(path)) for path in paths]
-        for block in blocks:
-            if header not in (None, list(block.columns)):
+
+        def add(block: pd.DataFrame) -> None:
+            if header and header != list(block.columns):
                 raise ValueError(f"a block of the summary has the columns {list(block.columns)}, expected {header}")
             for file, separator in files:
-                write_frame(block, file, separator, header=header is None)
-            header = list(block.columns)
-            lines += len(block)
-    return lines
+                write_frame(block, file, separator, header=not header)
+            header[:] = block.columns
+
+        yield add
 
 
 def _separator(path: str | os.PathLike[str]) -> str:

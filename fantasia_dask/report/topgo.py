@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ..schema import ASPECTS
+from .delimited import escaped_words
 from .files import folder_aside, safe_name
 from .rows import read_blocks, rounded
 
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
 
     from .rows import Rows
 
-__all__ = ["write_topgo"]
+__all__ = ["gene_maps", "map_lines", "write_topgo"]
 
 CATEGORIES = sorted(ASPECTS.values())
 COLUMNS = ("accession", "model_name", "layer_index", "go_id", "category", "reliability_index")
 ENSEMBLE = "ensemble"
-ESCAPES = str.maketrans({"\t": "%09", "\n": "%0A", "\r": "%0D"})
-"""topGO splits at tabs and line ends and knows no quotes, so an accession that holds one is written encoded."""
 
 
 def write_topgo(
@@ -58,6 +57,23 @@ def write_topgo(
             _write(_largest(block), files[Path(ENSEMBLE)])
 
 
+@contextmanager
+def gene_maps(folder: str | os.PathLike[str]) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write ``{BP,CC,MF}.map`` over all models and layers, from tables of `schema.CONSENSUS` as they come."""
+    with folder_aside(folder) as partial, ExitStack() as stack:
+        files = {
+            category: stack.enter_context((partial / f"{category}.map").open("w", encoding="utf-8", newline=""))
+            for category in CATEGORIES
+        }
+
+        def add(consensus: pd.DataFrame) -> None:
+            for category, file in files.items():
+                part = consensus[consensus["category"] == category]
+                file.writelines(map_lines(part["accession"], part["go_id"].tolist()))
+
+        yield add
+
+
 def _open(home: Path, stack: ExitStack) -> dict[str, TextIO]:
     home.mkdir(parents=True)
     names = [f"{category}.{ending}" for category in CATEGORIES for ending in ("topgo", "map")]
@@ -78,16 +94,16 @@ def _write(rows: pd.DataFrame, files: dict[str, TextIO]) -> None:
     """Append the rows of some queries to the files of one folder."""
     for category in CATEGORIES:
         part = rows[rows["category"] == category]
-        accessions = [accession.translate(ESCAPES) for accession in part["accession"]]
-        lines = zip(accessions, part["go_id"].tolist(), part["reliability_index"].tolist(), strict=True)
+        go_ids, values = part["go_id"].tolist(), part["reliability_index"].tolist()
+        lines = zip(escaped_words(part["accession"]), go_ids, values, strict=True)
         files[f"{category}.topgo"].writelines(f"{gene}\t{go_id}\t{value!r}\n" for gene, go_id, value in lines)
-        files[f"{category}.map"].writelines(_map_lines(accessions, part["go_id"].tolist()))
+        files[f"{category}.map"].writelines(map_lines(part["accession"], go_ids))
 
 
-def _map_lines(accessions: Sequence[str], go_ids: Sequence[str]) -> Iterable[str]:
-    """Yield one line per gene with its distinct terms."""
+def map_lines(accessions: pd.Series, go_ids: Sequence[str], between: str = ", ") -> Iterator[str]:
+    """Yield one line per gene with its distinct terms; readers drop the spaces of a name, so they are encoded too."""
     genes: dict[str, dict[str, None]] = {}
-    for gene, go_id in zip(accessions, go_ids, strict=True):
+    for gene, go_id in zip(escaped_words(accessions, " "), go_ids, strict=True):
         genes.setdefault(gene, {})[go_id] = None
     for gene, terms in genes.items():
-        yield f"{gene}\t{', '.join(terms)}\n"
+        yield f"{gene}\t{between.join(terms)}\n"

@@ -30,7 +30,7 @@ def relatives(draw):
     return "".join(shared), insert.join(shared) + draw(st.text(LETTERS, max_size=5))
 
 
-@given(relatives(), st.sampled_from(["trace", "stats"]))
+@given(relatives(), st.sampled_from(["trace", "statistics"]))
 @settings(max_examples=100, deadline=None)
 def test_align_pairs__score_is_that_of_biopython(pair, method):
     row = align_pairs([pair], method=method, threads=1).iloc[0]
@@ -38,7 +38,7 @@ def test_align_pairs__score_is_that_of_biopython(pair, method):
     assert row["alignment_score_sw"] == max(0, aligner("local").score(*pair))
 
 
-@given(relatives(), st.sampled_from(["trace", "stats"]))
+@given(relatives(), st.sampled_from(["trace", "statistics"]))
 @settings(max_examples=100, deadline=None)
 def test_align_pairs__numbers_belong_to_one_alignment(pair, method):
     row = align_pairs([pair], method=method, threads=1).iloc[0]
@@ -54,18 +54,19 @@ def test_align_pairs__numbers_belong_to_one_alignment(pair, method):
 
 def test_align_pairs__empty_sequence_is_nan():
     frame = align_pairs([("", "MKT"), ("MKT", ""), ("", ""), ("MKT", "MKT")])
-    assert frame.iloc[:3].isna().all(axis=None)
+    assert frame.iloc[:3][list(COLUMNS)].isna().all(axis=None)
+    assert frame["alignment_method"].tolist() == ["", "", "", "trace"]
     assert frame.iloc[3]["identity"] == 1
 
 
-@pytest.mark.parametrize("method", ["trace", "stats"])
+@pytest.mark.parametrize("method", ["trace", "statistics"])
 def test_align_pairs__nothing_in_common_has_an_empty_local_alignment(method):
     row = align_pairs([("WWW", "PPP")], method=method).iloc[0]
     assert row[[name for name in COLUMNS if name.endswith("_sw")]].tolist() == [0, 0, 0, 0, 0]
     assert row["alignment_score"] == -12
 
 
-@pytest.mark.parametrize("method", ["trace", "stats"])
+@pytest.mark.parametrize("method", ["trace", "statistics"])
 @pytest.mark.parametrize(
     ("a", "b", "identity"), [("MUK", "MUK", 1), ("M*K", "MAK", 2 / 3), ("XX", "XX", 1), ("mkt", "MKT", 1)]
 )
@@ -73,7 +74,7 @@ def test_align_pairs__odd_letters(a, b, identity, method):
     assert align_pairs([(a, b)], method=method)["identity"][0] == pytest.approx(identity)
 
 
-@pytest.mark.parametrize("method", ["trace", "stats"])
+@pytest.mark.parametrize("method", ["trace", "statistics"])
 def test_align_pairs__score_beyond_16_bits(method):
     giant = "W" * 4000
     row = align_pairs([(giant, giant)], method=method).iloc[0]
@@ -91,6 +92,7 @@ def test_align_pairs__giant_is_not_traced(monkeypatch):
     pairs = [("MKTAYIAK" * 4, "MKTAYIAK" * 4), ("MKT", "MKT")]
     frame = align_pairs(pairs, max_cells=100)
     assert set(traced) == {("MKT", "MKT")}
+    assert frame["alignment_method"].tolist() == ["statistics", "trace"]
     assert frame["identity"].tolist() == [1, 1]
     assert frame["gaps_percentage_sw"].tolist() == [0, 0]
 
@@ -106,8 +108,8 @@ def test_align_pairs__order_duplicates_and_threads():
 
 def test_align_pairs__none():
     frame = align_pairs([])
-    assert frame.shape == (0, 10)
-    assert (frame.dtypes == "float64").all()
+    assert frame.shape == (0, 11)
+    assert (frame.dtypes[list(COLUMNS)] == "float64").all()
 
 
 def test_align_pairs__unknown_method():

@@ -46,6 +46,7 @@ def lookup_config(simulated, tmp_path):
             "prefix": "run",
             "limit_per_entry": 3,
             "cluster": {"kind": "local"},
+            "report": False,
             "embedding": {"models": {"Sim": {"layer_index": [0, 1]}}},
         }
         return make_config(settings, {key.replace("__", "."): value for key, value in changes.items()})
@@ -81,6 +82,7 @@ def sample_config(sample, tmp_path):
             "prefix": "run",
             "limit_per_entry": 3,
             "cluster": {"kind": "local"},
+            "report": False,
             "embedding": {
                 "device": "cpu",
                 "models": {

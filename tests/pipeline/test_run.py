@@ -186,7 +186,7 @@ def test_run__every_protein_is_accounted_for(sample, sample_config, run_quietly,
         "=cmd()",
     ]
     assert set(status["status"]) == {"embedded", "truncated", "failed"}
-    table = pd.read_csv(config.run_folder / "summary.csv", dtype=str, keep_default_na=False)
+    table = pd.read_csv(config.run_folder / "summary.tsv", sep="\t", dtype=str, keep_default_na=False)
     assert {"A/B", "abc", "ABC", "NA", "=cmd()"} <= set(table["accession"])
     files = [path.relative_to(config.run_folder) for path in (config.run_folder / "raw_results").rglob("*.csv")]
     assert len(files) == 17 * 2

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fantasia_dask.report.files import LONGEST_NAME, file_names, folder_aside, safe_name, text_aside
+from fantasia_dask.report.files import LONGEST_NAME, file_names, folder_aside, safe_name
+from fantasia_dask.run_folder import text_aside
 
 HOSTILE = [
     *("../../x", "A/B", "A\\B", "abc", "ABC", "Abc", "P1:2", "P1?2", "", ".", "..", "...", ".hidden", "x.", "CON"),

@@ -18,7 +18,7 @@ def test_write_sequences(tmp_path):
         }
     )
     proteins = pd.DataFrame({"row": [0, 1, 1, 2, 3], "sequence": ["AA", "CC", "CC", "DD", ""]})
-    write_sequences(tmp_path, queries=queries, proteins=proteins, donors=[3, 1, 1, 0])
+    write_sequences(tmp_path, queries=[queries.iloc[:2], queries.iloc[2:]], proteins=proteins, donors=[3, 1, 1, 0])
     records = [(protein.accession, protein.sequence) for protein in read_fasta(tmp_path / "sequences.fasta")]
     assert records == [("Q0", "MKT"), ("Q2", "MR"), ("R0", "AA"), ("R1", "CC")]
     index = pd.read_csv(tmp_path / "query_index_mapping.csv", dtype=str, keep_default_na=False)
@@ -32,6 +32,6 @@ def test_write_sequences__golden_index(golden, tmp_path):
     queries["length"] = queries["sequence"].str.len()
     queries["distinct"] = pd.factorize(queries["sequence"])[0]
     proteins = pd.DataFrame({"row": [], "sequence": []})
-    write_sequences(tmp_path, queries=queries, proteins=proteins, donors=[])
+    write_sequences(tmp_path, queries=[queries.iloc[:2], queries.iloc[2:]], proteins=proteins, donors=[])
     theirs = golden / "outputs" / "cosine_k5" / "query_index_mapping.csv"
     assert (tmp_path / "query_index_mapping.csv").read_text() == theirs.read_text()  # but for FANTASIA's CRLF

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fantasia_dask.errors import InputError
-from fantasia_dask.report.tables import spaces_of, summarise, summary_columns, write_summary
+from fantasia_dask.report.delimited import restored
+from fantasia_dask.report.tables import spaces_of, summarise, summary_columns, summary_files
 
 HOSTILE = [
     "NA",
@@ -29,6 +30,12 @@ HOSTILE = [
 
 def read(path):
     return pd.read_csv(path, dtype=str, keep_default_na=False, sep="\t" if path.suffix == ".tsv" else ",")
+
+
+def write_summary(blocks, *paths):
+    with summary_files(*paths) as add:
+        for block in [blocks] if isinstance(blocks, pd.DataFrame) else blocks:
+            add(block)
 
 
 @pytest.mark.shared
@@ -178,10 +185,12 @@ def test_summarise__naive(drawn):
 def test_write_summary__hostile_ids_come_back(make_rows, summary_settings, tmp_path):
     rows = make_rows([(word, "A", 0, "GO:1", word, 0.5, 0.5) for word in HOSTILE])
     paths = [tmp_path / "summary.csv", tmp_path / "summary.tsv"]
-    assert write_summary(summarise(rows, k=1, **summary_settings), *paths) == len(HOSTILE)
-    for path in paths:
-        assert read(path)["accession"].tolist() == HOSTILE
-        assert read(path)["proteins"].tolist() == HOSTILE
+    write_summary(summarise(rows, k=1, **summary_settings), *paths)
+    for name in ("accession", "proteins"):
+        assert read(paths[1])[name].tolist() == HOSTILE
+        in_spreadsheets = read(paths[0])[name]
+        assert [restored(word) for word in in_spreadsheets] == HOSTILE
+        assert not in_spreadsheets.str.match(r"[=+@\t\r-]").any()
 
 
 def test_write_summary__blocks_equal_the_whole(make_rows, summary_settings, tmp_path):

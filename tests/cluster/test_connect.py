@@ -1,63 +1,20 @@
 import json
 import os
+import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fantasia_dask import cluster
-from fantasia_dask.cluster import connect, usable_cores
+from fantasia_dask.cluster import check_files, checks, connect, usable_cores
 from fantasia_dask.errors import InputError
 
 
 @pytest.fixture
 def impatient(monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 1.0)
-
-
-@contextmanager
-def process(*command):
-    """A program of dask, started as on a cluster: by itself, on the loopback interface."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    started = subprocess.Popen([sys.executable, "-m", *command], **quiet)
-    try:
-        yield started
-    finally:
-        started.terminate()
-        started.wait(30)
-
-
-@contextmanager
-def scheduler(file):
-    with process(
-        "distributed.cli.dask_scheduler",
-        *("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0", "--no-dashboard"),
-        *("--scheduler-file", str(file)),
-    ):
-        wait_until(file.exists)
-        yield
-
-
-@contextmanager
-def worker(file, folder):
-    with process(
-        "distributed.cli.dask_worker",
-        *("--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--no-dashboard"),
-        *("--local-directory", str(folder), "--host", "127.0.0.1"),
-    ):
-        yield
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def threads_of_dask():
@@ -76,7 +33,7 @@ def test_local__one_worker_in_this_process():
     assert client.status == "closed"
 
 
-def test_local__nothing_is_left(tmp_path, monkeypatch):
+def test_local__nothing_is_left(tmp_path, monkeypatch, wait_until):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     before = len(threads_of_dask())
@@ -134,9 +91,9 @@ def test_given_client__is_used_and_left_open():
         pass
 
 
-def test_scheduler_file_and_address__another_process(tmp_path):
+def test_scheduler_file_and_address__another_process(tmp_path, start_scheduler, start_worker):
     file = tmp_path / "scheduler.json"
-    with scheduler(file), worker(file, tmp_path):
+    with start_scheduler(file), start_worker(file, tmp_path):
         with connect(scheduler_file=file) as client:
             assert client.submit(where).result() != os.getpid()
         address = json.loads(file.read_text())["address"]
@@ -144,10 +101,10 @@ def test_scheduler_file_and_address__another_process(tmp_path):
             assert client.submit(sum, [1, 2]).result() == 3
 
 
-def test_scheduler_without_worker(tmp_path, impatient):
+def test_scheduler_without_worker(tmp_path, impatient, start_scheduler, wait_until):
     file = tmp_path / "scheduler.json"
     before = len(threads_of_dask())
-    with scheduler(file):
+    with start_scheduler(file):
         with pytest.raises(InputError, match="has no worker: start at least one"), connect(scheduler_file=file):
             pass
         wait_until(lambda: len(threads_of_dask()) <= before)
@@ -268,37 +225,147 @@ def versions(python="3.11.7.final.0", **packages):
 )
 def test_versions__differ(theirs, complaint):
     with pytest.raises(InputError, match=complaint):
-        cluster._check_versions(versions(), theirs, "worker w")
+        checks._check_versions(versions(), theirs, "worker w")
 
 
 def test_versions__a_patch_release_of_python_is_fine():
-    cluster._check_versions(versions(), versions("3.11.1.final.0"), "worker w")
+    checks._check_versions(versions(), versions("3.11.1.final.0"), "worker w")
 
 
 def test_versions__another_release_of_ours():
     with pytest.raises(InputError, match=r"worker w has fantasia-dask 0\.0\.9, this process"):
-        cluster._check_package("0.0.9", "worker w")
+        checks._check_package("0.0.9", "worker w")
 
 
-def test_worker_that_cannot_import_us(tmp_path):
+def test_worker_that_cannot_import_us(tmp_path, start_scheduler, start_worker):
     file = tmp_path / "scheduler.json"
     # a process whose import of fantasia_dask fails, as in another environment
-    (tmp_path / "broken.py").write_text(
+    broken = tmp_path / "broken.py"
+    broken.write_text(
         "import sys\n"
         "sys.modules['fantasia_dask'] = None\n"
         "from distributed.cli.dask_worker import main\n"
         "main(sys.argv[1:], prog_name='dask-worker')\n"
     )
-    command = [sys.executable, str(tmp_path / "broken.py"), "--scheduler-file", str(file), "--no-nanny"]
-    with scheduler(file):
-        started = subprocess.Popen(
-            [*command, "--no-dashboard", "--nthreads", "1", "--local-directory", str(tmp_path)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            with pytest.raises(InputError, match="cannot import fantasia_dask"), connect(scheduler_file=file):
-                pass
-        finally:
-            started.terminate()
-            started.wait(30)
+    with (
+        start_scheduler(file),
+        start_worker(file, tmp_path, program=(broken,)),
+        pytest.raises(InputError, match="cannot import fantasia_dask"),
+        connect(scheduler_file=file),
+    ):
+        pass
+
+
+def test_worker_of_another_environment(tmp_path, start_scheduler, start_worker):
+    """A worker whose dask says that it is another release, asked over the wire."""
+    file = tmp_path / "scheduler.json"
+    older = tmp_path / "older.py"
+    older.write_text(
+        "import sys, distributed.versions as v\n"
+        "asked = v.get_package_info\n"
+        "v.get_package_info = lambda names: {**asked(names), 'distributed': '2021.1.0'}\n"
+        "from distributed.cli.dask_worker import main\n"
+        "main(sys.argv[1:], prog_name='dask-worker')\n"
+    )
+    with (
+        start_scheduler(file),
+        start_worker(file, tmp_path, program=(older,)),
+        pytest.raises(InputError, match=r"worker tcp://\S+ of .* has distributed 2021\.1\.0, this process"),
+        connect(scheduler_file=file),
+    ):
+        pass
+
+
+def test_worker_that_does_not_answer(tmp_path, start_scheduler, start_worker, monkeypatch):
+    file = tmp_path / "scheduler.json"
+    with start_scheduler(file), start_worker(file, tmp_path) as frozen:
+        with connect(scheduler_file=file):
+            pass
+        monkeypatch.setattr(cluster, "PATIENCE", 2.0)
+        frozen.send_signal(signal.SIGSTOP)
+        with pytest.raises(InputError, match="does not answer"), connect(scheduler_file=file):
+            pass
+
+
+# Folders ---------------------------------------------------------------------------------------------------------
+
+
+def see_elsewhere(client, monkeypatch, **files):
+    """Let the worker of a client, which lives in this process, see other files than its caller does."""
+    look, caller = checks._look, threading.get_ident()
+
+    def looked(named, folder):
+        if threading.get_ident() == caller:
+            return look(named, folder)
+        return look([files.get(file.stem, file) for file in named], files.get("folder", folder))
+
+    monkeypatch.setattr(checks, "_look", looked)
+    monkeypatch.setattr(checks, "SEEN_WITHIN", 0.1)
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "config.yaml").write_text("prefix: ants\n")
+    return tmp_path / "config.yaml"
+
+
+@pytest.fixture(scope="module")
+def local():
+    with connect("local", threads_per_worker=1) as client:
+        yield client
+
+
+def test_check_files__seen(local, file):
+    check_files(local, [file], file.parent)
+
+
+def test_check_files__not_there(local, file, monkeypatch, tmp_path):
+    see_elsewhere(local, monkeypatch, config=tmp_path / "none")
+    with pytest.raises(InputError, match=r"worker \S+ does not see \S+config.yaml: put it on a file system that every"):
+        check_files(local, [file], file.parent)
+
+
+def test_check_files__another_of_that_name(local, file, monkeypatch, tmp_path):
+    (tmp_path / "other").write_text("prefix: bees\n")
+    see_elsewhere(local, monkeypatch, config=tmp_path / "other")
+    with pytest.raises(InputError, match=r"sees another file at \S+config.yaml than this process"):
+        check_files(local, [file], file.parent)
+
+
+def test_check_files__may_not_write(local, file, monkeypatch, tmp_path):
+    see_elsewhere(local, monkeypatch, folder=tmp_path / "none")
+    with pytest.raises(InputError, match="cannot write in"):
+        check_files(local, [file], file.parent)
+
+
+def test_check_files__appears_a_moment_later(local, file, monkeypatch, tmp_path):
+    see_elsewhere(local, monkeypatch, config=tmp_path / "late")
+    monkeypatch.setattr(checks, "SEEN_WITHIN", 30.0)
+    writer = threading.Timer(0.3, (tmp_path / "late").write_text, ["prefix: ants\n"])
+    writer.start()
+    check_files(local, [file], file.parent)
+    writer.join()
+
+
+def test_check_files__worker_whose_file_system_is_another(tmp_path, start_scheduler, start_worker, monkeypatch):
+    """A worker that really cannot read the folder, in another process."""
+    scheduler_file, hidden = tmp_path / "scheduler.json", tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "manifest.json").write_text("{}")
+    blind = tmp_path / "blind.py"
+    blind.write_text(
+        "import io, sys\n"
+        "def no(event, arguments):\n"
+        f"    if event == 'open' and str(arguments[0]).startswith({str(hidden)!r}):\n"
+        "        raise FileNotFoundError(arguments[0])\n"
+        "sys.addaudithook(no)\n"
+        "from distributed.cli.dask_worker import main\n"
+        "main(sys.argv[1:], prog_name='dask-worker')\n"
+    )
+    with (
+        start_scheduler(scheduler_file),
+        start_worker(scheduler_file, tmp_path, program=(blind,)),
+        connect(scheduler_file=scheduler_file) as client,
+        pytest.raises(InputError, match=r"does not see \S+manifest.json"),
+    ):
+        check_files(client, [hidden / "manifest.json"], tmp_path)

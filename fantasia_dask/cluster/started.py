@@ -1,0 +1,124 @@
+"""Clusters of this machine: its cores, or its GPUs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import InputError
+
+__all__ = ["LOOPBACK", "cuda_cluster", "local_cluster", "scratch", "served", "usable_cores", "visible_gpus"]
+
+LOOPBACK = "127.0.0.1"
+
+
+def usable_cores() -> int:
+    """Return the cores that this process may use: its affinity and its container's quota, not what the machine has.
+
+    Examples
+    --------
+    >>> usable_cores() >= 1
+    True
+    """
+    from dask.system import cpu_count
+
+    return max(1, int(cpu_count()))
+
+
+@contextmanager
+def scratch() -> Iterator[str]:
+    """A folder for what workers spill: never the current folder, never home, and gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fantasia-dask-", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+def local_cluster(
+    workers: int | None, threads: int | None, memory_limit: int | str | None, folder: str, dashboard: bool
+) -> Any:
+    """One worker of many threads shares the reference between them; more workers are processes."""
+    import dask
+    from distributed import LocalCluster
+
+    workers = workers or 1
+    settings = {
+        "n_workers": workers,
+        "threads_per_worker": threads or max(1, usable_cores() // workers),
+        "processes": workers > 1,
+        "memory_limit": "auto" if memory_limit is None else memory_limit,
+        "local_directory": folder,
+        **served(dashboard),
+    }
+    if workers > 1:
+        return LocalCluster(host=LOOPBACK, **settings)
+    # A paused worker waits for memory to be given back. Within this process much of it belongs to models and to the
+    # caller, who give nothing back: the worker would wait for ever. Tasks are cut to fit beforehand instead.
+    with dask.config.set({"distributed.worker.memory.pause": False}):
+        return LocalCluster(**settings)
+
+
+def cuda_cluster(
+    workers: int | None,
+    threads: int | None,
+    memory_limit: int | str | None,
+    device_memory_limit: int | str | None,
+    folder: str,
+    dashboard: bool,
+) -> Any:
+    """One worker process per GPU."""
+    if importlib.util.find_spec("dask_cuda") is None:
+        raise InputError(
+            "cluster.kind is cuda, but dask-cuda is not installed: run pip install 'fantasia-dask[cuda13]', "
+            "or set cluster.kind: local."
+        )
+    found = visible_gpus()
+    if not found:
+        raise InputError("cluster.kind is cuda, but no NVIDIA GPU is visible on this machine: set cluster.kind: local.")
+    if workers is not None and workers > found:
+        raise InputError(f"cluster.workers is {workers}, but {found} GPUs are visible: expected one worker per GPU.")
+    from dask_cuda import LocalCUDACluster
+
+    # dask-cuda has a limit of its own, most of the GPU, where none is given
+    budget = {} if device_memory_limit is None else {"device_memory_limit": device_memory_limit}
+    return LocalCUDACluster(
+        n_workers=workers,
+        threads_per_worker=threads or 1,
+        host=LOOPBACK,
+        memory_limit="auto" if memory_limit is None else memory_limit,
+        local_directory=folder,
+        **budget,
+        **served(dashboard),
+    )
+
+
+def served(dashboard: bool) -> dict[str, Any]:
+    """What a local cluster shows over HTTP. Dask serves something in any case, to the whole network unless told."""
+    if dashboard and importlib.util.find_spec("bokeh") is None:
+        raise InputError(
+            "cluster.dashboard is true, but bokeh is not installed: run pip install 'fantasia-dask[dashboard]'."
+        )
+    here = f"{LOOPBACK}:0"
+    return {
+        "dashboard_address": here,
+        "worker_dashboard_address": here,
+        "scheduler_kwargs": {"dashboard": dashboard},
+    }
+
+
+def visible_gpus() -> int:
+    """Count the GPUs that dask-cuda could use; 0 without it."""
+    if importlib.util.find_spec("dask_cuda") is None or importlib.util.find_spec("pynvml") is None:
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return 0 if visible.strip() in ("", "-1") else len(visible.split(","))
+    import pynvml  # type: ignore[import-not-found, unused-ignore]
+
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:  # no driver, no device
+        return 0

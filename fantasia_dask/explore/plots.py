@@ -1,0 +1,161 @@
+"""Pictures of a run, drawn with matplotlib: each function draws on the axes given, or on new ones, and returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from .space import OpenSpace
+
+__all__ = ["plot_map", "plot_neighbours", "plot_reliability"]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Those of Okabe and Ito, which colour-blind people tell apart; marks differ in shape too."""
+MARKS = "osD^vP"
+GREY = "#888888"
+NAMED = 40
+"""Donors that a map still names; more names than these would cover each other."""
+
+
+def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None = None) -> Axes:
+    """Draw the donors of one protein: a line per donor, a mark per space at its distance.
+
+    Parameters
+    ----------
+    spaces : sequence of OpenSpace
+    accession : str
+        A query of the run.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        If the run has no such query, or nothing was looked up.
+    """
+    _require(spaces)
+    found = [space.neighbours(accession) for space in spaces]
+    nearest: dict[int, tuple[float, str]] = {}
+    for hits in found:
+        for row, distance, donor, gene, organism in hits[["row", "distance", "donor", "gene", "organism"]].itertuples(
+            index=False
+        ):
+            nearest[row] = min(nearest.get(row, (np.inf, "")), (distance, f"{donor} {gene}\n{organism}"))
+    rows = sorted(nearest, key=lambda row: (nearest[row], row))
+    place = {row: -i for i, row in enumerate(rows)}
+    ax = _axes(ax, height=1.2 + 0.45 * max(1, len(rows)))
+    for i, (space, hits) in enumerate(zip(spaces, found, strict=True)):
+        ax.scatter(hits["distance"], hits["row"].map(place), label=str(space), zorder=2, **_look(i))
+    ax.set_yticks([place[row] for row in rows], [_plain(nearest[row][1]) for row in rows], fontsize=8)
+    ax.set_xlabel(f"{spaces[0].metric} distance")
+    ax.set_title(_plain(f"Donors of {accession}" + ("" if rows else ": none")))
+    ax.grid(axis="y", color=GREY, alpha=0.3)
+    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    ax.legend(fontsize=8)
+    return ax
+
+
+def plot_reliability(spaces: Sequence[OpenSpace], ax: Axes | None = None) -> Axes:
+    """Draw, for each reliability, the share of queries whose nearest donor has at least that.
+
+    Parameters
+    ----------
+    spaces : sequence of OpenSpace
+        A curve each. Queries without any donor count, so that a curve may end below 1.
+    ax : Axes, optional
+    """
+    _require(spaces)
+    ax = _axes(ax)
+    for i, space in enumerate(spaces):
+        reliability = np.sort(space.nearest["reliability"].to_numpy())[::-1]
+        share = np.arange(1, len(reliability) + 1) / max(1, len(space.run.store))
+        ax.step(reliability, share, where="post", label=str(space), **_line(i))
+    ax.set_ylim(0, 1.03)
+    ax.invert_xaxis()
+    ax.set_xlabel("reliability of the nearest donor, at least")
+    ax.set_ylabel("share of the queries")
+    ax.grid(color=GREY, alpha=0.3)
+    ax.legend(fontsize=8)
+    return ax
+
+
+def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed: int = 0) -> Axes:
+    """Draw queries and their donors in the plane of their first two principal components.
+
+    Lines lead from each query to its nearest donor. Of vectors compared by cosine, the directions alone are drawn.
+
+    Parameters
+    ----------
+    space : OpenSpace
+    ax : Axes, optional
+    most : int
+        Queries drawn; of more, a sample.
+    seed : int
+        Of the sample.
+    """
+    from .map import principal_plane
+    from .space import sampled
+
+    _require([space])
+    nearest = space.nearest.set_index("query")
+    chosen = sampled(nearest.index.to_numpy(), most, seed)
+    nearest = nearest.loc[chosen]
+    rows = np.unique(nearest["row"].to_numpy())
+    vectors = np.concatenate([space.queries[chosen].compute(), space.reference[rows].compute()])
+    plane, share = principal_plane(vectors, unit_length=space.metric == "cosine")
+    queries, donors = plane[: len(chosen)], plane[len(chosen) :]
+    ends = donors[np.searchsorted(rows, nearest["row"].to_numpy())]
+    ax = _axes(ax, height=4.5)
+    ax.plot(np.stack([queries[:, 0], ends[:, 0]]), np.stack([queries[:, 1], ends[:, 1]]), color=GREY, lw=0.6, zorder=1)
+    ax.scatter(*donors.T, label=f"{len(rows)} donors", zorder=2, **_look(1))
+    ax.scatter(*queries.T, label=f"{len(chosen)} queries", zorder=3, **_look(0))
+    if len(rows) <= NAMED:
+        first = nearest.drop_duplicates("row").set_index("row").loc[rows]
+        for place, gene, accession in zip(donors, first["gene"], first["donor"], strict=True):
+            ax.annotate(_plain(gene or accession), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
+    ax.set_xlabel(f"component 1 ({share[0]:.0%} of the variance)")
+    ax.set_ylabel(f"component 2 ({share[1]:.0%})")
+    ax.set_title(_plain(f"{space}: principal components of queries and their nearest donors"), fontsize=10)
+    ax.legend(fontsize=8)
+    return ax
+
+
+def _require(spaces: Sequence[OpenSpace]) -> None:
+    for space in spaces:
+        if not space.looked_up:
+            raise InputError(f"{space} of {space.run.path} has no neighbours: look it up first, then draw.")
+    if not spaces:
+        raise InputError("the run has no neighbours to draw: it embedded only, or has not come so far.")
+
+
+def _axes(ax: Axes | None, height: float = 3.6) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(7, height), layout="constrained")[1]
+
+
+def _look(i: int) -> dict[str, Any]:
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "marker": MARKS[i % len(MARKS)],
+        "s": 28,
+        "edgecolors": "white",
+        "lw": 0.5,
+    }
+
+
+def _line(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": ("-", "--", ":", "-.")[i % 4], "lw": 1.8}
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from reading formulas between the dollar signs of a name."""
+    return text.replace("$", r"\$")

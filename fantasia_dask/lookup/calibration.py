@@ -1,0 +1,95 @@
+"""How fast this machine looks up: a few tiles of the real kernel, timed on a real chunk of a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..store import StoredArray
+
+__all__ = ["Speed", "calibrate"]
+
+MOST_QUERIES = 2048  # enough for a tile to be prepared as seldom as it is in a run
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What a calibration found.
+
+    Attributes
+    ----------
+    pairs_per_second : float
+        Pairs of query and donor that one thread compares while the others work too.
+    bytes_per_second : float
+        Read from the reference; much when the file is in the system's cache.
+    threads : int
+        Threads that worked at once.
+    """
+
+    pairs_per_second: float
+    bytes_per_second: float
+    threads: int
+
+
+def calibrate(
+    reference: StoredArray, present: np.ndarray, *, q: int, threads: int, seconds: float, how: Mapping[str, Any]
+) -> Speed:
+    """Read a chunk from the middle of the reference and multiply it with vectors of its own for some seconds.
+
+    Parameters
+    ----------
+    reference : StoredArray, shape (r, d)
+    present : bool array, shape (r,)
+        Rows that hold a vector.
+    q : int
+        Queries of the run: a few are compared no faster than they would be.
+    threads : int
+        Tiles that run at once.
+    seconds : float
+    how : mapping
+        Further arguments of `tile_hits`: k, metric, batch_size.
+
+    Raises
+    ------
+    InputError
+        If the chunk cannot be read or holds no vector.
+    """
+    first = reference.shape[0] // 2 // reference.chunk_rows * reference.chunk_rows
+    begun = perf_counter()
+    chunk = reference[first : first + reference.chunk_rows]
+    reading = perf_counter() - begun
+    donors = chunk[present[first : first + len(chunk)] & np.isfinite(chunk).all(axis=1)]
+    if not len(donors):
+        raise InputError(f"{reference.path} has no vector in rows {first} to {first + len(chunk)}: nothing to time.")
+    pairs, working = _time_tiles(donors[: max(1, min(q, MOST_QUERIES))], donors, threads, seconds, how)
+    return Speed(pairs / working / threads, chunk.nbytes / reading, threads)
+
+
+def _time_tiles(
+    queries: np.ndarray, donors: np.ndarray, threads: int, seconds: float, how: Mapping[str, Any]
+) -> tuple[int, float]:
+    """Run tiles side by side until the time is over; return the pairs compared and the seconds taken."""
+    from .kernel import tile_hits
+
+    rows = np.arange(len(donors))
+    tile_hits(queries[:1], donors[:1], rows[:1], **how)  # the loops are compiled, or fetched, now
+
+    def work(deadline: float) -> int:
+        done = 0
+        while not done or perf_counter() < deadline:
+            tile_hits(queries, donors, rows, **how)
+            done += len(queries) * len(donors)
+        return done
+
+    begun = perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        done = sum(pool.map(work, [begun + seconds] * threads))
+    return done, perf_counter() - begun

@@ -1,0 +1,266 @@
+"""The exports that rest on what all models, layers and donors say together: read once, written all at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..errors import InputError
+from ..settings import PostprocessSettings
+from .job import warn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..annotate.ontology import Ontology
+    from ..report.facts import Adding, Facts
+    from .files import FinishedRun
+
+__all__ = ["Agreement", "Vocabulary", "write_exports"]
+
+
+class Vocabulary:
+    """The terms that a run speaks in: their graph, names and aspects; built when they are needed."""
+
+    def __init__(self, run: FinishedRun):
+        self.run = run
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table of the reference, in the release of the configuration where it names one."""
+        import pandas as pd
+
+        newer: Path = getattr(self.run.folder, f"newer_{name}")
+        table: pd.DataFrame = pd.read_parquet(newer) if newer.exists() else getattr(self.run.reference, name)
+        return table
+
+    @cached_property
+    def ontology(self) -> Ontology:
+        """The graph, in the release of the configuration or else of the reference."""
+        from ..annotate.ontology import Ontology
+
+        return Ontology(self.table("terms"), self.table("relations"))
+
+    @cached_property
+    def descriptions(self) -> dict[str, str]:
+        """The name of each term."""
+        terms = self.table("terms")
+        return dict(zip(terms["go_id"].tolist(), terms["name"].tolist(), strict=True))
+
+    @cached_property
+    def complexes(self) -> frozenset[str]:
+        """Protein-containing complex, and all below it."""
+        from ..report.associations import COMPLEX
+
+        ids = self.ontology.go_ids.tolist()
+        return frozenset(i for i, above in zip(ids, self.ontology.implications(ids), strict=True) if COMPLEX in above)
+
+    def slim(self) -> pd.DataFrame | None:
+        """The terms of the configured slim, ``go_id, category, name``.
+
+        None where nothing was configured, and the reference does not know the usual one, as none does that was made
+        without a whole ontology.
+        """
+        import pandas as pd
+
+        from ..reference.obo import slim_terms
+        from ..schema import ASPECTS
+
+        wanted, subsets = self.run.config.postprocess.slim, self.run.reference.subsets
+        usual = wanted == PostprocessSettings.model_fields["slim"].default
+        if usual and (subsets is None or wanted not in set(subsets["subset"])):
+            return None
+        current = {self.ontology.current(go_id) for go_id in slim_terms(wanted, subsets)}
+        ids = sorted(go_id for go_id in current if go_id is not None)
+        if not ids:
+            raise InputError(f"no term of the slim {wanted} is in the ontology of the run: set postprocess.slim.")
+        aspects = self.ontology.aspects[self.ontology.places(ids)]
+        return pd.DataFrame(
+            {
+                "go_id": ids,
+                "category": [ASPECTS.get(aspect, "") for aspect in aspects],
+                "name": [self.descriptions.get(go_id, "") for go_id in ids],
+            }
+        ).astype("str")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Who says what of some proteins, or genes, and all that follows; each table is made when it is first asked for."""
+
+    evidence: pd.DataFrame
+    vocabulary: Vocabulary
+    terms: str
+
+    @cached_property
+    def direct(self) -> pd.DataFrame:
+        """The terms that the donors have, `schema.CONSENSUS`."""
+        from ..annotate.consensus import agree
+
+        return agree(self.evidence, self.vocabulary.descriptions)
+
+    @cached_property
+    def chosen(self) -> pd.DataFrame:
+        """The terms that ``postprocess.terms`` asks for, `schema.CONSENSUS`."""
+        from ..annotate.consensus import agree, implied, most_specific
+
+        if self.terms == "specific":
+            return most_specific(self.direct, self.vocabulary.ontology)
+        if self.terms == "propagated":
+            return agree(implied(self.evidence, self.vocabulary.ontology), self.vocabulary.descriptions)
+        return self.direct
+
+    @cached_property
+    def closure(self) -> pd.DataFrame:
+        """All terms, those that are implied among them: ``accession, go_id, score``."""
+        return self.vocabulary.ontology.propagate_table(
+            self.direct[["accession", "go_id"]].assign(score=self.direct["best_reliability"])
+        )
+
+    @cached_property
+    def support(self) -> pd.DataFrame:
+        """All terms with the share of donors that carry them: ``accession, go_id, score``."""
+        from ..annotate.consensus import support
+
+        return support(self.evidence, self.vocabulary.ontology)
+
+
+def write_exports(run: FinishedRun, accessions: Sequence[str], summaries: Adding | None) -> None:
+    """Write the summary and every export of ``exports`` that rests on the consensus, in one pass over the annotations.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    accessions : sequence of str
+        All queries, in order.
+    summaries : open export, optional
+        Takes the summary block by block.
+    """
+    from ..annotate.consensus import EVIDENCE, evidence_of
+    from ..annotate.genes import by_gene
+    from ..report.rows import read_blocks
+    from ..report.tables import input_columns, summarise
+
+    config = run.config
+    settings = config.postprocess.summary
+    asked: dict[str, Any] = {
+        "k": config.limit_per_entry,
+        "metrics": settings.metrics,
+        "aliases": settings.aliases,
+        "weights": settings.model_dump()["weights"],
+        "weighted_prefix": settings.weighted_prefix,
+        "include_counts": settings.include_counts,
+        "normalize_count": settings.normalize_count_by_limit_per_entry,
+        "export_raw_count": settings.export_raw_count,
+        "precision": config.precision,
+        "spaces": run.pairs,
+        "accessions": accessions,
+    }
+    columns = list(dict.fromkeys([*EVIDENCE, *input_columns(settings.metrics)]))
+    genes, vocabulary = _genes(run, accessions), Vocabulary(run)
+    with ExitStack() as stack:
+        add_summary = stack.enter_context(summaries) if summaries is not None else lambda summary: None
+        adding = [(table, stack.enter_context(export)) for table, export in _wanted(run, vocabulary, genes is not None)]
+
+        def evidence() -> Iterator[pd.DataFrame]:
+            for raw in read_blocks(run.folder.annotations, columns):
+                summary = summarise(raw, **asked)
+                add_summary(summary)
+                if adding:
+                    yield evidence_of(raw, summary, run.pairs)
+
+        if not run.spaces:  # a header at least, also where the reference has none of the spaces asked for
+            add_summary(summarise(_nothing(columns), **asked))
+        blocks = evidence() if genes is None else by_gene(evidence(), genes, accessions)
+        for block in blocks:
+            agreement = Agreement(block, vocabulary, config.postprocess.terms)
+            for table, add in adding:
+                add(getattr(agreement, table))
+
+
+def _nothing(columns: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    from ..schema import RAW_ANNOTATIONS
+
+    return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in RAW_ANNOTATIONS if c.name in columns})
+
+
+def _wanted(run: FinishedRun, vocabulary: Vocabulary, genes: bool) -> list[tuple[str, Adding]]:
+    """Return the exports to write, each with the table of `Agreement` that it takes."""
+    from ..report.agreement import consensus_file, slim_file
+    from ..report.associations import gaf_file, gpad_file, gpi_file
+    from ..report.enrichment import associations_file, term_tables
+    from ..report.multiqc import multiqc_file
+    from ..report.predictions import cafa_file
+    from ..report.topgo import gene_maps
+
+    folder, facts = run.folder.path / "exports", _facts(run, genes)
+
+    def slim() -> list[tuple[str, Adding]]:
+        terms = vocabulary.slim()
+        if terms is None:
+            return []
+        ids = terms["go_id"].tolist()
+        counted = slim_file(folder / "goslim.tsv", lambda go_ids: vocabulary.ontology.slim(go_ids, ids), terms)
+        return [("direct", counted)]
+
+    makers: dict[str, Callable[[], list[tuple[str, Adding]]]] = {
+        "consensus": lambda: [("chosen", consensus_file(run.folder.path / "consensus.tsv", facts.precision))],
+        "gaf": lambda: [("chosen", gaf_file(folder / "annotations.gaf", facts, vocabulary.complexes))],
+        "gpad": lambda: [
+            ("chosen", gpad_file(folder / "annotations.gpad", facts, vocabulary.complexes)),
+            ("chosen", gpi_file(folder / "annotations.gpi", facts)),
+        ],
+        "clusterprofiler": lambda: [("closure", term_tables(folder / "clusterprofiler", vocabulary.descriptions))],
+        "goatools": lambda: [("chosen", associations_file(folder / "goatools.tsv"))],
+        "goslim": slim,
+        "cafa": lambda: [("support", cafa_file(folder / "cafa.tsv"))],
+        "multiqc": lambda: [("chosen", multiqc_file(folder / "fantasia_dask_mqc.json", facts))],
+        "topgo": lambda: [("chosen", gene_maps(folder / "topgo_genes"))],
+    }
+    names = [*run.config.exports, *(["topgo"] if genes and run.config.topgo else [])]
+    return [made for name in names if name in makers for made in makers[name]()]
+
+
+def _facts(run: FinishedRun, genes: bool) -> Facts:
+    from ..report.facts import Facts
+
+    post, manifest = run.config.postprocess, run.manifest
+    return Facts(
+        name=run.config.prefix,
+        day=datetime.fromisoformat(manifest["started"]).date(),
+        version=__version__,
+        go_release=str((manifest.get("reference") or {}).get("go_release") or ""),
+        database=post.database,
+        taxon=post.taxon,
+        genes=genes,
+        precision=run.config.precision,
+        counts=manifest["counts"],
+    )
+
+
+def _genes(run: FinishedRun, accessions: Sequence[str]) -> Mapping[str, str] | None:
+    """Return the gene of each protein; None when results are wanted per protein."""
+    import pandas as pd
+
+    from ..annotate.genes import genes_in_headers, read_gene_map
+
+    post = run.config.postprocess
+    if post.gene_map is not None:
+        genes = read_gene_map(post.gene_map, accessions)
+    elif post.gene_pattern is not None:
+        queries = pd.read_parquet(run.folder.queries, columns=["accession", "description"])
+        headers = zip(queries["accession"].tolist(), queries["description"].tolist(), strict=True)
+        genes = genes_in_headers(post.gene_pattern, {a: f"{a} {rest}".rstrip() for a, rest in headers})
+    else:
+        return None
+    alone = len(accessions) - len(genes)
+    if alone:
+        warn(f"{alone} of {len(accessions)} proteins have no gene: each stands for itself.")
+    return genes

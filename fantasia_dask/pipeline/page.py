@@ -1,0 +1,71 @@
+"""The page of a run, `report.html`: its tables, and what the ontology says of the terms in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..config import Config
+from ..run_folder import RunFolder
+from ..settings import PostprocessSettings
+from .exports import Vocabulary
+
+if TYPE_CHECKING:
+    from ..report.overview import Slim
+    from .files import FinishedRun
+
+__all__ = ["write_page_of", "write_plain_page"]
+
+
+def write_page_of(run: FinishedRun) -> Path:
+    """Write ``report.html`` and ``figures/`` of a run whose tables are written; nothing else is changed."""
+    from ..report.html import write_page
+    from ..report.overview import gather_overview
+
+    vocabulary = Vocabulary(run)
+    content = vocabulary.ontology.information_content(vocabulary.table("annotations"))
+    known = ~np.isnan(content)
+    overview = gather_overview(
+        run.folder,
+        manifest=run.manifest,
+        config=run.config.model_dump(mode="json"),
+        spaces=run.pairs,
+        information=dict(zip(vocabulary.ontology.go_ids[known], content[known].tolist(), strict=True)),
+        slim=_slim(vocabulary),
+    )
+    return write_page(overview, run.folder.path)
+
+
+def write_plain_page(folder: RunFolder, config: Config, manifest: Mapping[str, Any]) -> Path:
+    """Write ``report.html`` after `only_embedding`: what became of the proteins, and nothing of terms."""
+    from ..report.html import write_page
+    from ..report.overview import gather_overview
+
+    return write_page(gather_overview(folder, manifest=manifest, config=config.model_dump(mode="json")), folder.path)
+
+
+def _slim(vocabulary: Vocabulary) -> Slim | None:
+    """Return the configured slim; where there is none, the terms right below the roots."""
+    from ..report.overview import Slim
+    from ..schema import ASPECTS
+
+    ontology = vocabulary.ontology
+    if (table := vocabulary.slim()) is not None:
+        wanted = vocabulary.run.config.postprocess.slim
+        usual = wanted == PostprocessSettings.model_fields["slim"].default
+        name = "the terms of GO's generic slim" if usual else f"the terms of the slim {Path(wanted).name}"
+        broad = [go_id for go_id in table["go_id"] if ontology.depth(go_id) > 0]
+    else:
+        name = "the terms right below the roots of the Gene Ontology"
+        broad = ontology.go_ids[ontology.depths == 1].tolist()
+    if not broad:
+        return None
+    return Slim(
+        name,
+        {go_id: vocabulary.descriptions.get(go_id, "") for go_id in broad},
+        dict(zip(broad, (ASPECTS.get(a, "") for a in ontology.aspects[ontology.places(broad)]), strict=True)),
+        lambda go_ids: ontology.slim(go_ids, broad),
+    )

@@ -1,0 +1,112 @@
+"""The files of a finished run, made again from its hits: nothing is embedded, nothing looked up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import Config, dump_config, load_config
+from ..errors import InputError
+from ..progress import Progress
+from ..run_folder import RunFolder, file_sha256, write_aside
+from ..schema import Space
+from .files import FinishedRun, write_files
+from .terms import annotate
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["open_finished", "write_report"]
+
+CHANGEABLE = ("alignments", "cluster", "exports", "postprocess", "precision", "raw_csv", "reference", "report", "topgo")
+"""Settings that a report may change: they act on hits that are there; `reference` may have moved, but not changed."""
+
+
+def write_report(
+    run_folder: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    client: Client | None = None,
+    progress: Progress | None = None,
+) -> tuple[Path, ...]:
+    """Make the annotations and all exports of a finished run again, from its hits.
+
+    The settings are those of ``config.yaml`` in the run folder, which keeps what `overrides` change. Equal settings
+    give equal bytes: whatever an export says of the time comes from ``manifest.json``, that is from the run.
+
+    A new export is one module in ``report/`` and one line in ``pipeline/files.py``, see `write_files`; it then is made
+    by every run and by this function.
+
+    Parameters
+    ----------
+    run_folder : path
+        The folder of the run, ``<base_directory>/experiments/<prefix>``; it may have been moved.
+    overrides : mapping or sequence of str
+        As for `load_config`; only settings that act on hits: ``alignments``, ``postprocess``, ``precision``,
+        ``raw_csv``, ``topgo``; and ``cluster``, and ``reference`` where it has moved.
+    client : distributed.Client, optional
+        A running cluster to use; by default, the one that the configuration describes.
+    progress : Progress, optional
+
+    Returns
+    -------
+    tuple of Path
+        What a person opens first.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no finished run, its reference has changed, or an override is about something else.
+    """
+    from ..cluster import connect
+
+    progress = progress or Progress()
+    run = open_finished(run_folder, overrides)
+    with progress.logging():
+        progress.log_to(run.folder.log)
+        with connect(**run.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
+            annotate(run, cluster, progress)
+        if overrides:
+            write_aside(run.folder.config, dump_config(run.config))
+        return tuple(write_files(run))
+
+
+def _config(folder: RunFolder, overrides: Mapping[str, Any] | Sequence[str]) -> Config:
+    """Return the settings of the run with what is to be changed."""
+    if not folder.config.is_file():
+        raise InputError(
+            f"{folder.path} is no run folder: it has no config.yaml. Name a folder below experiments/, such as "
+            "experiments/sample."
+        )
+    before = load_config(folder.config).model_dump()
+    config = load_config(folder.config, overrides)
+    for key, value in config.model_dump().items():
+        if value != before[key] and key not in CHANGEABLE:
+            raise InputError(
+                f"{key} shapes the hits, which a report takes as they are: change it in the configuration, and run "
+                "fantasia-dask run again."
+            )
+    return config
+
+
+def open_finished(run_folder: str | os.PathLike[str], overrides: Mapping[str, Any] | Sequence[str] = ()) -> FinishedRun:
+    """Open a run whose hits are complete, with the reference that they were found in; as for `write_report`."""
+    from ..reference.bundle import open_reference
+
+    folder = RunFolder(Path(run_folder))
+    config = _config(folder, overrides)
+    manifest = folder.read_manifest()
+    if manifest.get("reference") is None:
+        raise InputError(f"{folder.path} has no hits: it is a run with only_embedding. Run it with a reference first.")
+    reference = open_reference(config.require_reference())
+    if file_sha256(reference.path / "manifest.json") != manifest["reference"]["manifest_sha256"]:
+        raise InputError(
+            f"reference {reference.path} has changed since {folder.path} was run: its rows are no longer those of the "
+            "hits. Bring the old one back, or run fantasia-dask run again."
+        )
+    # What a run had not yet known when it wrote its files: see `pipeline._run`.
+    known = {key: value for key, value in manifest.items() if key not in ("seconds", "files")}
+    known["stages"] = {name: facts for name, facts in manifest["stages"].items() if name != "report"}
+    return FinishedRun(folder, config, reference, tuple(Space(**space) for space in manifest["spaces"]), known)

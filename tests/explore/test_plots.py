@@ -1,0 +1,104 @@
+"""Pictures show the numbers of the run: what is read off an axis is what was stored."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fantasia_dask.errors import InputError
+from fantasia_dask.explore.map import principal_plane
+from fantasia_dask.explore.plots import plot_neighbours
+
+from .conftest import IDS
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    from matplotlib import pyplot
+
+    yield
+    pyplot.close("all")
+
+
+def map_neighbours(opened, accession):
+    return [space.neighbours(accession) for space in opened.spaces]
+
+
+def offsets(collection):
+    return np.asarray(collection.get_offsets())
+
+
+def test_plot_neighbours__marks_lie_at_the_distances(opened):
+    ax = opened.plot_neighbours("A/B")
+    for space, marks in zip(opened.spaces, ax.collections, strict=True):
+        np.testing.assert_array_equal(offsets(marks)[:, 0], space.neighbours("A/B")["distance"])
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    nearest = min((found.iloc[0] for found in map_neighbours(opened, "A/B")), key=lambda hit: hit["distance"])
+    assert labels[0] == f"{nearest['donor']} {nearest['gene']}\n{nearest['organism']}"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Sim layer 0", "Sim layer 1"]
+
+
+def test_plot_neighbours__a_name_is_no_formula_and_none_is_fine(opened, tmp_path):
+    opened.plot_neighbours("<b>$x$</b>").figure.savefig(tmp_path / "named.png")
+    ax = opened["Sim", 0].plot_neighbours("silent")
+    assert ax.get_title() == "Donors of silent: none"
+    ax.figure.savefig(tmp_path / "none.png")
+
+
+def test_plot_reliability__is_a_share_of_all_queries(opened):
+    ax = opened.plot_reliability()
+    for space, line in zip(opened.spaces, ax.lines, strict=True):
+        reliability, share = line.get_data()
+        assert share[-1] == (len(IDS) - 1) / len(IDS)
+        middle = len(share) // 2
+        at_least = (space.nearest["reliability"] >= reliability[middle]).sum()
+        assert share[middle] == pytest.approx(at_least / len(IDS))
+
+
+def test_plot_map__draws_a_sample_and_says_so(opened):
+    ax = opened["Sim", 0].plot_map(most=100, seed=3)
+    donors, queries = ax.collections
+    assert len(offsets(queries)) == 100
+    assert len(ax.lines) == 100
+    assert f"{len(offsets(donors))} donors" in [text.get_text() for text in ax.get_legend().get_texts()]
+    again = opened["Sim", 0].plot_map(most=100, seed=3)
+    np.testing.assert_array_equal(offsets(again.collections[1]), offsets(queries))
+
+
+def test_plots__draw_on_the_axes_given(opened):
+    from matplotlib import pyplot
+
+    axes = pyplot.subplots(3)[1]
+    assert opened.plot_neighbours("NA", axes[0]) is axes[0]
+    assert opened.plot_reliability(axes[1]) is axes[1]
+    assert opened["Sim", 1].plot_map(axes[2], most=5) is axes[2]
+
+
+def test_plots__of_nothing():
+    with pytest.raises(InputError, match="no neighbours to draw"):
+        plot_neighbours([], "NA")
+
+
+def test_principal_plane__is_that_of_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    vectors = np.random.default_rng(0).standard_normal((50, 8)) * np.arange(1, 9)
+    plane, share = principal_plane(vectors)
+    pca = PCA(2).fit(vectors)
+    np.testing.assert_allclose(np.abs(plane), np.abs(pca.transform(vectors)), atol=1e-9)
+    np.testing.assert_allclose(share, pca.explained_variance_ratio_)
+
+
+@given(arrays("float32", st.tuples(st.integers(0, 6), st.integers(1, 4)), elements=st.floats(-9, 9, width=32)))
+def test_principal_plane__of_little_or_equal_vectors(vectors):
+    for unit_length in (False, True):
+        plane, share = principal_plane(vectors, unit_length=unit_length)
+        assert plane.shape == (len(vectors), 2)
+        assert np.isfinite(plane).all()
+        assert 0 <= share.sum() <= 1 + 1e-9

@@ -1,0 +1,263 @@
+"""The page as text: whole in every kind of run, inert whatever the names, the same on every machine."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from fantasia_dask.report.html import write_page
+
+VOID = {"meta", "input", "br", "link", "img"}
+HOSTILE = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\"'{{7*7}}&amp;$x^2$\x00\u2028"
+
+
+class Reader(HTMLParser):
+    """Reads a page and checks that its elements nest."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+    @property
+    def headings(self):
+        return [int(tag[1]) for tag, _ in self.elements if re.fullmatch("h[1-6]", tag)]
+
+
+def check_page(path):
+    """Check what holds for every page, and read it."""
+    page = path.read_text(encoding="utf-8")
+    read = Reader(page)
+    ids = [attrs["id"] for _, attrs in read.elements if "id" in attrs]
+    assert len(set(ids)) == len(ids)
+    for tag, attrs in read.elements:
+        assert not [name for name in attrs if name.startswith("on") or name in ("style", "srcset")], (tag, attrs)
+        for name in ("src", "href", "xlink:href", "action"):
+            assert re.match(r"(#|figures/[\w-]+\.(svg|png)$)", attrs.get(name, "#")), (tag, attrs)
+        for name in ("aria-labelledby", "aria-describedby"):
+            assert set(attrs.get(name, "").split()) <= set(ids)
+        if attrs.get("href", "").startswith("#"):
+            assert attrs["href"][1:] in ids
+        if attrs.get("href", "").startswith("figures/"):
+            assert (path.parent / attrs["href"]).is_file()
+    # No level of heading is passed over.
+    assert all(after <= before + 1 for before, after in zip(read.headings, read.headings[1:], strict=False))
+    policy = next(a["content"] for t, a in read.elements if t == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    for kind, text in (("style", "style"), ("script", "script")):
+        for body in re.findall(rf"<{text}>(.*?)</{text}>", page, re.DOTALL):
+            digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+            assert f"{kind}-src 'sha256-{digest}'" in policy
+    return read, page
+
+
+def table_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def test_write_page__one_protein(write_run):
+    folder, overview = write_run(
+        [("P1", "A", 0, "embedded", 120, "", 1, 1)], [("P1", "A", 0, "GO:0000001", "D1", 0.9, 0.4)], [("A", 0)]
+    )
+    path = write_page(overview, folder.path)
+    read, page = check_page(path)
+    assert path == folder.path / "report.html"
+    assert "1 of 1 proteins of ants.fasta (100%) received Gene Ontology terms" in read.text
+    assert "in the embedding space of A layer 0" in read.text
+    assert "release 2026-01-01" in read.text
+    assert "begun 5 March 2026, 08:09 UTC" in read.text
+    assert "agreement" not in {attrs.get("id") for _, attrs in read.elements}
+    data = table_of(page)
+    assert data["accessions"] == ["P1"]
+    assert data["lengths"] == [120]
+
+
+def test_write_page__three_models_with_two_layers(write_run):
+    spaces = [(model, layer) for model in "ABC" for layer in (0, 1)]
+    status = [(f"P{i}", m, n, "embedded", 100 + i, "", 1, 2) for m, n in spaces for i in range(8)]
+    lines = [
+        (f"P{i}", m, n, f"GO:000000{j}", f"D{(i + n) % 5}", 0.9 - 0.01 * i, 0.1 * i)
+        for m, n in spaces
+        for i in range(8)
+        for j in range(2)
+    ]
+    folder, overview = write_run(status, lines, spaces)
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "6 models and layers" in read.text
+    assert "A layer 0 and C layer 1" in read.text
+    assert len([tag for tag, attrs in read.elements if attrs.get("class") == "drawing"]) == len(
+        list((folder.path / "figures").glob("*.svg"))
+    )
+    assert {"distances", "reliability", "identity", "agreement", "donors", "aspects"} <= {
+        attrs.get("id") for _, attrs in read.elements
+    }
+
+
+def test_write_page__nothing_found(write_run):
+    status = [(f"P{i}", "A", 0, "embedded", 50, "no donor within distance 0.01", 0, 0) for i in range(3)]
+    folder, overview = write_run(status, [], [("A", 0)])
+    read, page = check_page(write_page(overview, folder.path))
+    assert "0 of 3 proteins of ants.fasta (0%)" in read.text
+    assert "3 proteins without a term, and why" in read.text
+    assert "3 no donor within distance 0.01" in read.text
+    assert table_of(page)["silent"] == {"protein": [0, 1, 2], "reason": [0, 0, 0]}
+    assert [path.name for path in sorted((folder.path / "figures").glob("*.svg"))] == ["coverage.svg"]
+
+
+def test_write_page__no_model_of_the_reference(write_run):
+    folder, overview = write_run([("P1", "A", 0, "embedded", 50, "no such vectors", 0, 0)])
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "The reference has none of the models and layers asked for" in read.text
+
+
+def test_write_page__failures_only(write_run):
+    status = [(f"P{i}", "A", 0, "failed", 0, f"out of memory at {i} residues", 0, 0) for i in range(15)]
+    folder, overview = write_run(status, [], [("A", 0)])
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "0 with a vector" not in read.text
+    assert "15 proteins without a term, and why" in read.text
+    assert "5 for 5 other reasons" in read.text
+
+
+def test_write_page__only_embedding(write_run):
+    status = [("P1", "A", 0, "embedded", 50, "", 0, 0), ("P2", "A", 0, "failed", 0, "has no residues", 0, 0)]
+    folder, overview = write_run(status, looked_up=False, only_embedding=True)
+    read, page = check_page(write_page(overview, folder.path))
+    assert "1 of 2 proteins of ants.fasta were turned into vectors" in read.text
+    assert "1 protein without a vector, and why" in read.text
+    assert 'id="data"' not in page
+    assert "Lookup" not in read.text
+
+
+def test_write_page__no_protein(write_run):
+    folder, overview = write_run([], [], [("A", 0)])
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "holds no proteins" in read.text
+
+
+@pytest.mark.parametrize("alignments", ["none", "trace"])
+def test_write_page__nothing_aligned(write_run, alignments):
+    folder, overview = write_run(
+        [("P1", "A", 0, "embedded", 0, "", 1, 1)],
+        [("P1", "A", 0, "GO:0000001", "D1", 0.9, float("nan"))],
+        [("A", 0)],
+        alignments=alignments,
+    )
+    read, page = check_page(write_page(overview, folder.path))
+    assert "their sequence identity is not known" in read.text
+    assert table_of(page)["pairs"]["identity"] == [None]
+
+
+def test_write_page__euclidean(write_run):
+    folder, overview = write_run(
+        [(f"P{i}", "A", 0, "embedded", 0, "", 1, 1) for i in range(3)],
+        [(f"P{i}", "A", 0, "GO:0000001", "D1", 0.5 / (0.5 + 40 * i), 0.5) for i in range(3)],
+        [("A", 0)],
+        columns={"distance": [0.0, 40.0, 80.0]},
+        embedding={"models": {"A": {}}, "distance_metric": "euclidean"},
+    )
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "0.5 / (0.5 + distance)" in read.text
+    assert "by euclidean distance" in read.text
+
+
+def test_write_page__hostile_names_are_text(write_run):
+    folder, overview = write_run(
+        [(HOSTILE, "A", 0, "embedded", 120, "", 1, 1), ("P2", "A", 0, "failed", 0, HOSTILE, 0, 0)],
+        [(HOSTILE, "A", 0, HOSTILE, HOSTILE, 0.9, 0.4)],
+        [("A", 0)],
+        columns=dict.fromkeys(("go_description", "organism", "gene_name"), HOSTILE),
+        manifest={"host": HOSTILE, "versions": {HOSTILE: HOSTILE}},
+        input=HOSTILE.replace("\x00", ""),
+    )
+    read, page = check_page(write_page(overview, folder.path))
+    scripts = [attrs for tag, attrs in read.elements if tag == "script"]
+    assert len(scripts) == 2
+    assert not [tag for tag, _ in read.elements if tag == "img"]
+    assert "<!--" not in page
+    assert "{{7*7}}" in read.text
+    data = table_of(page)
+    assert data["accessions"][0].startswith("</script><script>alert(1)")
+    assert data["terms"]["name"] == [HOSTILE]
+    assert "<img" not in (folder.path / "figures" / "donors.svg").read_text()
+
+
+def test_write_page__twice_the_same_bytes(write_run):
+    spaces = [("A", 0), ("B", 0)]
+    folder, overview = write_run(
+        [(f"P{i}", m, n, "embedded", 100 + i, "", 1, 1) for m, n in spaces for i in range(4)],
+        [(f"P{i}", m, n, "GO:0000001", f"D{i}", 0.9 - i / 50, 0.4) for m, n in spaces for i in range(4)],
+        spaces,
+    )
+
+    def written():
+        write_page(overview, folder.path)
+        files = [folder.path / "report.html", *sorted((folder.path / "figures").iterdir())]
+        return {file.name: file.read_bytes() for file in files}
+
+    first = written()
+    (folder.path / "figures" / "old.svg").write_text("of an earlier run")
+    assert written() == first
+    assert {name.partition(".")[2] for name in first} == {"html", "svg", "png"}
+
+
+def test_write_page__lists_the_first_proteins(write_run):
+    status = [(f"P{i}", "A", 0, "embedded", 100, "", 1, 1) for i in range(5)]
+    lines = [(f"P{i}", "A", 0, "GO:0000001", "D1", 0.9, 0.4) for i in range(5)]
+    folder, overview = write_run(status, lines, [("A", 0)], listed=2)
+    read, page = check_page(write_page(overview, folder.path))
+    assert "The table lists the first 2 of 5 proteins." in read.text
+    assert table_of(page)["accessions"] == ["P0", "P1"]
+
+
+def test_write_page__below_5_mb_for_20_000_proteins(write_run):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    n, aspects = 20_000, ("MF", "BP", "CC")
+    accession = [f"ENSMUSP{i:011d}.1" for i in range(n)]
+    donor = rng.integers(0, 100_000, n)
+    lines = [
+        (name, "Prot-T5", 0, f"GO:{(int(d) + a) % 15_000:07d}", f"A0A{d:07d}", 0.9 - d / 1e6, d / 1e6)
+        for name, d in zip(accession, donor, strict=True)
+        for a in range(3)
+    ]
+    columns = {
+        "category": aspects * n,
+        "go_description": [f"positive regulation of the process number {line[3]}" for line in lines],
+        "gene_name": [f"gene{line[4][-5:]}" for line in lines],
+        "organism": [f"Species number {int(line[4][3:]) % 2000}" for line in lines],
+    }
+    status = [
+        (name, "Prot-T5", 0, "embedded", int(d) % 3000 + 1, "", 1, 3) for name, d in zip(accession, donor, strict=True)
+    ]
+    folder, overview = write_run(status, lines, [("Prot-T5", 0)], columns=columns)
+    path = write_page(overview, folder.path)
+    assert len(table_of(path.read_text(encoding="utf-8"))["accessions"]) == n
+    assert path.stat().st_size < 5_000_000
