@@ -118,9 +118,9 @@ def store_of(folder: Path, name: str, n: int, d: int, seed: int, sequences: Sequ
     return path
 
 
-def in_memory(store: EmbeddingStore, rows: int) -> np.ndarray:
-    """Read the first rows of a store, shape (rows, d)."""
-    return store.stored(MODEL, 0)[: min(rows, len(store))]
+def in_memory(store: EmbeddingStore, rows: int | None = None) -> np.ndarray:
+    """Read the first rows of a store, shape (rows, d); by default all of them."""
+    return store.stored(MODEL, 0)[: len(store) if rows is None else min(rows, len(store))]
 
 
 def forget(path: Path) -> None:
@@ -153,17 +153,35 @@ def product(queries: np.ndarray, reference: np.ndarray, threads: int) -> None:
         list(pool.map(work, columns))
 
 
-def tiles(queries: np.ndarray, reference: np.ndarray, threads: int, k: int) -> None:
+def tiles(
+    queries: np.ndarray,
+    reference: np.ndarray,
+    threads: int,
+    k: int,
+    *,
+    keep: np.ndarray | None = None,
+    apart: tuple[np.ndarray, np.ndarray] | None = None,
+    **how: object,
+) -> None:
     """The kernel on arrays in memory: one block of the reference for each thread, no Dask."""
     from fantasia_dask.lookup.kernel import tile_hits
 
-    cuts = np.array_split(np.arange(len(reference)), threads)
+    def work(rows: np.ndarray) -> None:
+        mine = slice(rows[0], rows[-1] + 1)
+        filters = {} if keep is None else {"keep": keep[mine]}
+        if apart is not None:
+            filters |= {"q_labels": apart[0], "r_labels": apart[1][mine]}
+        tile_hits(queries, reference[mine], rows, k=k, **filters, **how)
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda rows: tile_hits(queries, reference[rows[0] : rows[-1] + 1], rows, k=k), cuts))
+        list(pool.map(work, [cut for cut in np.array_split(np.arange(len(reference)), threads) if len(cut)]))
 
 
 def look_up(client: object, queries: Path, q: int, reference: Path, r: int, k: int) -> np.ndarray:
-    """Look the first q queries up in the first r rows of a reference, both on disk, as a run does it."""
+    """Look the first q queries up in the first r rows of a reference, both on disk, as a run does it.
+
+    `client` may be "threads": Dask's scheduler without a cluster.
+    """
     from fantasia_dask.lookup import nearest_neighbours, plan_lookup
     from fantasia_dask.pipeline.neighbours import task_budget
 
@@ -175,8 +193,8 @@ def look_up(client: object, queries: Path, q: int, reference: Path, r: int, k: i
         k=k,
         query_itemsize=2,
         reference_itemsize=2,
-        budget=task_budget(client),
-        threads=sum(client.nthreads().values()),
+        budget=None if client == "threads" else task_budget(client),
+        threads=usable_threads() if client == "threads" else sum(client.nthreads().values()),
     )
     hits = nearest_neighbours(
         asked.pointers(MODEL, 0, plan.query_rows, np.arange(q)),
@@ -184,6 +202,8 @@ def look_up(client: object, queries: Path, q: int, reference: Path, r: int, k: i
         k=k,
         batch_size=plan.batch_size,
     )
+    if client == "threads":
+        return hits.compute(scheduler="threads", num_workers=usable_threads())
     return client.compute(hits).result()
 
 
@@ -213,7 +233,8 @@ def workers(count: int, threads: int, memory_limit: int | str) -> Iterator[objec
 def warm_up(path: Path) -> None:
     """Load in this process what a lookup needs, and compile its loops, or fetch them; one vector is read."""
     few = in_memory(open_store(path), 1)
-    tiles(few, few, 1, 1)
+    for metric in ("cosine", "euclidean"):
+        tiles(few, few, 1, 1, metric=metric)
 
 
 def peak_bytes() -> int:

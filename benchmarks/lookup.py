@@ -1,84 +1,145 @@
 """The lookup against the bare matrix product and against other ways to find the k nearest, in one run.
 
-Every contender looks up the same queries in the same reference (real-sized: 124,000 x 1,024), on the same number of
-threads; the rounds go through all contenders in turn, so that a busy machine slows all of them alike. The table gives
-the median seconds and the median of the ratio to the product of the same round.
+Three tables: the kernel and its peers for each metric and k; the kernel under Dask's schedulers against a plain loop
+over it; and the filters. Every contender looks up the same queries in the same reference (real-sized: 123,977 x 1,024)
+on the same number of threads, from memory but for the clusters, which read files that are in the system's cache.
 
+    python benchmarks/lookup.py
     python benchmarks/lookup.py --quick
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
+import importlib.util
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from statistics import median
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from contest import (
+    BATCH,
+    arguments,
+    folder_of,
+    in_memory,
+    interleaved,
+    look_up,
+    print_machine,
+    print_table,
+    product,
+    spread,
+    store_of,
+    tiles,
+    usable_threads,
+    warm_up,
+    workers,
+)
 from threadpoolctl import threadpool_limits
 
-BATCH = 1024
-TILE = 4096
+from fantasia_dask import connect
+from fantasia_dask.store import open_store
+
 CDIST_QUERIES = 20  # cdist takes a minute for what the others do in a second: it gets a part, and is scaled
+BARE, LOOP = "bare product", "fantasia-dask, a plain loop"
 
 
-def vectors(n: int, d: int, seed: int) -> np.ndarray:
-    """Draw vectors with a decaying spectrum and a common direction, as those of language models have."""
-    rng = np.random.default_rng(seed)
-    spectrum = np.arange(1, d + 1) ** -0.5
-    return (rng.standard_normal((n, d), dtype="f4") * spectrum + 0.5 * spectrum).astype("f2")
+def main() -> None:
+    parser = arguments(__doc__, references=123_977, queries=2_000)
+    parser.add_argument("-k", type=int, nargs="+", default=[1, 5, 50])
+    parser.add_argument("--metric", nargs="+", default=["cosine", "euclidean"])
+    parser.add_argument("--no-peers", action="store_true", help="only the product and the kernel")
+    options = parser.parse_args()
+    if options.quick:
+        options.queries, options.references = min(options.queries, 500), min(options.references, 20_000)
+        options.k, options.metric = options.k[1:2] or options.k, options.metric[:1]
+    print_machine()
+    with folder_of(options.folder) as folder:
+        queries = store_of(folder, "queries", options.queries, options.dimensions, 2)
+        reference = store_of(folder, "reference", options.references, options.dimensions, 1)
+        q16, r16 = (in_memory(open_store(path), n) for path, n in ((queries, options.queries), (reference, None)))
+        warm_up(queries)
+        kernel_and_peers(q16, r16, options)
+        schedulers(queries, reference, q16, r16, options)
+        filters(q16, r16, options)
 
 
-def in_threads(work: Callable[[int], None], parts: int, threads: int) -> None:
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(parts)))
+def kernel_and_peers(q16: np.ndarray, r16: np.ndarray, options) -> None:
+    threads, q32, r32 = usable_threads(), q16.astype("f4"), r16.astype("f4")
+    lines = []
+    for metric in options.metric:
+        for k in options.k:
+            ways: dict[str, Callable[[], object]] = {
+                BARE: partial(product, q32, r32, threads),
+                "fantasia-dask": partial(tiles, q16, r16, threads, k, metric=metric),
+            }
+            if not options.no_peers:
+                ways |= peers(q32, r32, threads, k, metric)
+            seconds = interleaved(ways, options.rounds)
+            if "scipy cdist + argsort" in seconds:
+                seconds["scipy cdist + argsort"] = [
+                    s * len(q32) / min(CDIST_QUERIES, len(q32)) for s in seconds["scipy cdist + argsort"]
+                ]
+            lines += [(f"{metric}, k = {k}: {name}", *figures) for name, *figures in against(seconds, BARE)]
+    print_table(("what", "seconds", "÷ bare product"), lines)
 
 
-def product(queries: np.ndarray, reference: np.ndarray, threads: int) -> None:
-    """The ceiling: nothing but the float32 product, tile by tile."""
-    columns = np.array_split(np.arange(len(reference)), threads)
-
-    def work(part: int) -> None:
-        mine = reference[columns[part][0] : columns[part][-1] + 1]
-        out = np.empty((BATCH, TILE), "f4")
-        for j in range(0, len(mine), TILE):
-            tile = mine[j : j + TILE]
-            for i in range(0, len(queries), BATCH):
-                batch = queries[i : i + BATCH]
-                np.matmul(batch, tile.T, out=out[: len(batch), : len(tile)])
-
-    in_threads(work, threads, threads)
-
-
-def ours(queries: np.ndarray, reference: np.ndarray, threads: int, k: int, metric: str) -> np.ndarray:
-    """`nearest_neighbours` on Dask's threaded scheduler."""
-    import dask
-    import dask.array as da
-
-    from fantasia_dask.lookup import nearest_neighbours, plan_lookup
-
-    plan = plan_lookup(len(queries), len(reference), queries.shape[1], k=k, threads=threads, reference_itemsize=2)
-    hits = nearest_neighbours(
-        da.from_array(queries, chunks=(plan.query_rows, -1), name=False),
-        da.from_array(reference, chunks=(plan.reference_rows, -1), name=False),
-        k=k,
-        metric=metric,
-    )
-    with dask.config.set(scheduler="threads", num_workers=threads):
-        return hits.compute()["row"]
+def schedulers(queries: Path, reference: Path, q16: np.ndarray, r16: np.ndarray, options) -> None:
+    """The same tiles as tasks: threads of this process, a cluster within it, and two worker processes."""
+    threads, k = usable_threads(), options.k[len(options.k) // 2]
+    with ExitStack() as opened:
+        within = opened.enter_context(connect("local", threads_per_worker=threads))
+        apart = opened.enter_context(workers(2, max(1, threads // 2), "auto"))
+        apart.run(warm_up, queries)
+        ways = {
+            LOOP: partial(tiles, q16, r16, threads, k),
+            "Dask, threads": partial(look_up, "threads", queries, len(q16), reference, len(r16), k),
+            "Dask, a cluster in this process": partial(look_up, within, queries, len(q16), reference, len(r16), k),
+            "Dask, two worker processes": partial(look_up, apart, queries, len(q16), reference, len(r16), k),
+        }
+        for way in ways.values():
+            way()
+        print_table(("what", "seconds", "÷ plain loop"), against(interleaved(ways, options.rounds), LOOP))
 
 
-def by_torch(queries: np.ndarray, reference: np.ndarray, threads: int, k: int) -> None:
-    import torch
+def filters(q16: np.ndarray, r16: np.ndarray, options) -> None:
+    """What the filters cost, or save."""
+    rng, threads, k = np.random.default_rng(3), usable_threads(), options.k[len(options.k) // 2]
+    one_in_hundred, a_run = rng.random(len(r16)) < 0.01, np.arange(len(r16)) < len(r16) / 100
+    labels = rng.integers(0, len(r16) // 4, len(q16)), rng.integers(0, len(r16) // 4, len(r16))
+    ways = {
+        "no filter": partial(tiles, q16, r16, threads, k),
+        "clusters kept apart": partial(tiles, q16, r16, threads, k, apart=labels),
+        "threshold of 0.1": partial(tiles, q16, r16, threads, k, threshold=0.1),
+        "1% of the donors, anywhere": partial(tiles, q16, r16, threads, k, keep=one_in_hundred),
+        "1% of the donors, side by side": partial(tiles, q16, r16, threads, k, keep=a_run),
+    }
+    print_table(("filter", "seconds", "÷ no filter"), against(interleaved(ways, options.rounds), "no filter"))
 
-    torch.set_num_threads(threads)
-    q = torch.nn.functional.normalize(torch.from_numpy(queries))
-    r = torch.nn.functional.normalize(torch.from_numpy(reference))
-    for i in range(0, len(q), BATCH):
-        torch.topk(q[i : i + BATCH] @ r.T, k, dim=1)
+
+def against(seconds: dict[str, list[float]], ceiling: str) -> list[tuple[str, str, str]]:
+    """Return a line for each way: its seconds, and what they are of the ceiling's in the same round."""
+    return [
+        (name, spread(times), spread([a / b for a, b in zip(times, seconds[ceiling], strict=True)], 3))
+        for name, times in seconds.items()
+    ]
+
+
+# Peers ---------------------------------------------------------------------------------------------------------------
+
+
+def peers(q32: np.ndarray, r32: np.ndarray, threads: int, k: int, metric: str) -> dict[str, Callable[[], object]]:
+    ways: dict[str, Callable[[], object]] = {
+        "scikit-learn brute": partial(by_sklearn, q32, r32, threads, k, metric),
+        "scipy cdist + argsort": partial(by_cdist, q32, r32, k, metric),
+        "torch matmul + topk": partial(by_torch, q32, r32, threads, k, metric),
+        "faiss flat": partial(by_faiss, q32, r32, threads, k, metric),
+    }
+    needed = {"scikit-learn brute": "sklearn", "scipy cdist + argsort": "scipy", "faiss flat": "faiss"}
+    missing = [name for name, module in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        print(f"({', '.join(missing)}: not installed, left out; pip install '.[bench]')")
+    return {name: way for name, way in ways.items() if name not in missing}
 
 
 def by_sklearn(queries: np.ndarray, reference: np.ndarray, threads: int, k: int, metric: str) -> None:
@@ -95,75 +156,51 @@ def by_cdist(queries: np.ndarray, reference: np.ndarray, k: int, metric: str) ->
     np.argsort(cdist(queries[:CDIST_QUERIES].astype("f8"), reference.astype("f8"), metric), axis=1)[:, :k]
 
 
-def by_faiss(queries: np.ndarray, reference: np.ndarray, threads: int, k: int) -> None:
+def by_torch(queries: np.ndarray, reference: np.ndarray, threads: int, k: int, metric: str) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    q, r = torch.from_numpy(queries), torch.from_numpy(reference)
+    half = (r * r).sum(1) / 2
+    if metric == "cosine":
+        q, r = torch.nn.functional.normalize(q), torch.nn.functional.normalize(r)
+    for i in range(0, len(q), BATCH):
+        scores = q[i : i + BATCH] @ r.T
+        torch.topk(scores if metric == "cosine" else scores - half, k, dim=1)
+
+
+def by_faiss(queries: np.ndarray, reference: np.ndarray, threads: int, k: int, metric: str) -> None:
+    """The search alone: an index is made once."""
     import faiss
 
     faiss.omp_set_num_threads(threads)
-    q, r = queries.copy(), reference.copy()
-    faiss.normalize_L2(q)
-    faiss.normalize_L2(r)
-    index = faiss.IndexFlatIP(q.shape[1])
-    index.add(r)
-    index.search(q, k)
+    _faiss_index(reference, metric).search(_unit(queries) if metric == "cosine" else queries, k)
 
 
-def contenders(
-    q32: np.ndarray, r16: np.ndarray, r32: np.ndarray, threads: int, k: int, metric: str
-) -> dict[str, tuple[Callable[[], object], float]]:
-    """Name every way to do it, with the factor by which its work falls short of the whole."""
-    ways: dict[str, tuple[Callable[[], object], float]] = {
-        "bare product": (lambda: product(q32, r32, threads), 1.0),
-        "fantasia-dask": (lambda: ours(q32, r16, threads, k, metric), 1.0),
-        "scikit-learn brute": (lambda: by_sklearn(q32, r32, threads, k, metric), 1.0),
-        "scipy cdist + argsort": (lambda: by_cdist(q32, r32, k, metric), len(q32) / CDIST_QUERIES),
-    }
-    if metric == "cosine":
-        ways["torch matmul + topk"] = (lambda: by_torch(q32, r32, threads, k), 1.0)
-        try:
-            import faiss  # noqa: F401
-
-            ways["faiss IndexFlatIP"] = (lambda: by_faiss(q32, r32, threads, k), 1.0)
-        except ImportError:
-            print("(faiss-cpu is not installed and left out)")
-    return ways
+_indexes: dict[tuple[int, str], object] = {}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a small job, in under a minute")
-    parser.add_argument("--queries", type=int, default=2000)
-    parser.add_argument("--references", type=int, default=124_000)
-    parser.add_argument("--dimensions", type=int, default=1024)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("-k", type=int, nargs="+", default=[1, 5, 50])
-    parser.add_argument("--metric", nargs="+", default=["cosine", "euclidean"])
-    arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.queries, arguments.references, arguments.rounds, arguments.k = 500, 30_000, 3, [5]
-    q32 = vectors(arguments.queries, arguments.dimensions, 0).astype("f4")
-    r16 = vectors(arguments.references, arguments.dimensions, 1)
-    r32 = r16.astype("f4")
-    print(
-        f"{arguments.queries} queries x {arguments.references} x {arguments.dimensions}, {arguments.threads} threads, "
-        f"{arguments.rounds} rounds, {platform.machine()}, NumPy {np.__version__}"
-    )
-    for metric in arguments.metric:
-        for k in arguments.k:
-            ways = contenders(q32, r16, r32, arguments.threads, k, metric)
-            ours(q32[:8], r16[:100], arguments.threads, k, metric)  # compile
-            seconds: dict[str, list[float]] = {name: [] for name in ways}
-            for _ in range(arguments.rounds):
-                for name, (way, factor) in ways.items():
-                    begun = perf_counter()
-                    way()
-                    seconds[name].append((perf_counter() - begun) * factor)
-            print(f"\n{metric}, k = {k}\n{'':<24}{'seconds':>9}{'/ product':>11}{'spread':>17}")
-            for name, times in seconds.items():
-                ratios = sorted(a / b for a, b in zip(times, seconds["bare product"], strict=True))
-                spread = f"{ratios[0]:.2f} .. {ratios[-1]:.2f}"
-                print(f"{name:<24}{median(times):9.2f}{median(ratios):11.3f}{spread:>17}", flush=True)
+def _faiss_index(reference: np.ndarray, metric: str):
+    import faiss
+
+    key = (id(reference), metric)
+    if key not in _indexes:
+        _indexes.clear()
+        made = (faiss.IndexFlatIP if metric == "cosine" else faiss.IndexFlatL2)(reference.shape[1])
+        made.add(_unit(reference) if metric == "cosine" else reference)
+        _indexes[key] = made
+    return _indexes[key]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    import faiss
+
+    copied = vectors.copy()
+    faiss.normalize_L2(copied)
+    return copied
 
 
 if __name__ == "__main__":
+    begun = perf_counter()
     main()
+    print(f"{perf_counter() - begun:.0f} s in all")

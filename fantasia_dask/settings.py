@@ -294,8 +294,8 @@ class SlurmSettings(_Settings):
     account: str | None = Field(default=None, description="Account that the jobs are charged to; null: the default.")
     walltime: Annotated[str, BeforeValidator(_walltime)] = Field(
         default="01:00:00",
-        description="Time after which SLURM ends a job, in quotes. A worker that is ended is not replaced: ask for as "
-        "long as the run takes (fantasia-dask plan).",
+        description="Time after which SLURM ends a job, in quotes. A new job then takes its place, and what its worker "
+        "was doing is done again: ask for as long as the run takes where you can.",
     )
     interface: str | None = Field(
         default=None,

@@ -46,7 +46,7 @@ def slurm_cluster(
     tell: Callable[[str], object],
     patience: float,
 ) -> Iterator[Client]:
-    """Submit one job per worker, wait for the first, and cancel all of them at the end."""
+    """Submit one job per worker, wait for the first, replace those that are lost, and cancel all of them at the end."""
     from distributed import Client
 
     logs = folder.absolute() / "slurm"
@@ -83,6 +83,7 @@ def slurm_cluster(
         tell(f"SLURM job{'s' * (len(jobs) > 1)} {', '.join(jobs)}: waiting for the first worker")
         _wait(client, jobs, logs)
         check_workers(client, "the SLURM cluster", time.monotonic() + patience)
+        opened.enter_context(_replacing(cluster, workers or 1))
         yield client
 
 
@@ -175,6 +176,22 @@ def _wait(client: Client, jobs: Sequence[str], logs: Path) -> None:
                 ) from None
         else:
             return
+
+
+@contextmanager
+def _replacing(cluster: Any, workers: int) -> Iterator[None]:
+    """Submit a job anew when its worker is lost, for instance at the end of its walltime.
+
+    A job that ends before its worker came is not taken for one: it would only end again.
+    """
+    from tornado.ioloop import PeriodicCallback
+
+    again = PeriodicCallback(lambda: cluster.scale(workers), BETWEEN_LOOKS * 1000)
+    cluster.loop.add_callback(again.start)
+    try:
+        yield
+    finally:
+        cluster.loop.add_callback(again.stop)
 
 
 def _any_at_work(jobs: Sequence[str]) -> bool:

@@ -58,7 +58,7 @@ def plan_run(config: Config | str | os.PathLike[str]) -> RunPlan:
     settings = config.cluster.model_dump(exclude={"device_memory_limit", "slurm", "dashboard"})
     kind, workers = expected_workers(**settings)
     q, held = (len(job.proteins), planned_spaces(job)) if job.requests is not None else outline_given(job)
-    found = [] if job.reference is None else [s for s in comparable_spaces(job, held) if _in_reference(job, s)]
+    found = [] if job.reference is None else comparable_spaces(job, held)
     plans = {space: _plan(job, space, q, workers) for space in found}  # refuses before anything is timed
     speeds = _speeds(job, found, workers, q)
     return RunPlan(
@@ -70,10 +70,6 @@ def plan_run(config: Config | str | os.PathLike[str]) -> RunPlan:
         sum(len(protein.sequence) for protein in job.proteins),
         tuple(request.model.key for request in job.requests or ()),
     )
-
-
-def _in_reference(job: Job, space: Space) -> bool:
-    return job.reference is not None and job.reference.store.has(space.model, space.layer)
 
 
 def _stored(job: Job, space: Space) -> StoredArray:
@@ -143,7 +139,7 @@ def _space_plan(job: Job, space: Space, q: int, workers: Workers, plan: LookupPl
     donors, row_bytes = int(keep.sum()), space.dimension * stored.dtype.itemsize
     blocks = _query_blocks(q, plan)
     # a chunk without a donor is not read
-    touched = int(np.add.reduceat(keep, range(0, len(keep), stored.chunk_rows)).astype(bool).sum()) if len(keep) else 0
+    touched = int(np.logical_or.reduceat(keep, range(0, len(keep), stored.chunk_rows)).sum()) if len(keep) else 0
     read = blocks * min(len(keep), touched * stored.chunk_rows) * row_bytes
     multiplying = q * donors / (speed.pairs_per_second * workers.total_threads)
     return SpacePlan(

@@ -190,7 +190,11 @@ def reliability(tally: Tally, metric: str) -> Figure:
 
 
 def to_reliability(distance: np.ndarray, metric: str) -> np.ndarray:
-    """Turn distances into FANTASIA's reliability index: 1 - d, or 0.5 / (0.5 + d) for euclidean ones."""
+    """Turn distances into FANTASIA's reliability index: 1 - d, or 0.5 / (0.5 + d) for euclidean ones.
+
+    The axes of a histogram of distances need what `annotate.transfer.reliability_index` computes; this floor may not
+    import it, and a test compares the two.
+    """
     return 1.0 - distance if metric == "cosine" else 0.5 / (0.5 + distance)
 
 
@@ -240,6 +244,7 @@ def aspects(tally: Tally, proteins: int) -> Figure:
     heights, _ = np.histogram(numbers, edges, weights=list(tally.terms_per_protein.values()))
     histogram.stairs(heights, edges, fill=True, color=SKY, edgecolor=INK)
     histogram.set(xlabel="GO terms per protein", ylabel="proteins", xlim=(0, edges[-1]))
+    _whole_numbers(histogram.xaxis)
     _whole_numbers(histogram.yaxis)
     histogram.grid(axis="y")
     return figure
@@ -247,7 +252,7 @@ def aspects(tally: Tally, proteins: int) -> Figure:
 
 def identity(tally: Tally, metric: str) -> Figure:
     """Draw the sequence identity to the nearest donors, and how reliability goes with it."""
-    figure, (shares, middles) = _panels([1.9, 1.9])
+    figure, (shares, middles) = _panels([2.1, 1.9])
     edges = np.linspace(0, 100, IDENTITY_BINS + 1)
     centres = (edges[:-1] + edges[1:]) / 2
     for i, space in enumerate(tally.by_space[: len(LINES)]):
@@ -257,7 +262,7 @@ def identity(tally: Tally, metric: str) -> Figure:
             continue
         settings: dict[str, Any] = {"color": colour, "linestyle": dash, "linewidth": 1.6}
         shares.stairs(100 * by_identity / by_identity.sum(), edges, label=label(tally.spaces[i]), **settings)
-        some = np.flatnonzero(by_identity >= 5)
+        some = np.flatnonzero(by_identity >= max(1, by_identity.sum() / 1000))
         median = np.array([space.nearest.quantile(0.5, int(column)) for column in some])
         middles.plot(centres[some], to_reliability(median, metric), marker=".", **settings)
     shares.set(xlim=(0, 100), ylim=(0, None), ylabel="proteins (%)")
@@ -267,7 +272,7 @@ def identity(tally: Tally, metric: str) -> Figure:
     for axis in (shares, middles):
         axis.grid()
         axis.axvspan(0, TWILIGHT, color=LINE, alpha=0.5, linewidth=0, zorder=0)
-    shares.legend(loc="upper right")
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
 
 

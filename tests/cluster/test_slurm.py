@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
+import dask
 import pytest
 
 from fantasia_dask.cluster import connect
@@ -80,6 +82,19 @@ def test_slurm__jobs_are_workers_and_are_cancelled(jobs, tmp_path, wait_until):
     assert len(pids) == 2
     wait_until(lambda: not any(map(alive, pids)))
     assert not keys.exists()
+
+
+def test_slurm__a_lost_worker_is_replaced(jobs, tmp_path, wait_until):
+    shape = {**SHAPE, "workers": 1}
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "100ms"}),
+        connect("slurm", **shape, slurm={"interface": "lo"}, folder=tmp_path) as client,
+    ):
+        (first,) = client.run(os.getpid).values()
+        os.killpg(int((jobs / "100" / "pid").read_text()), signal.SIGKILL)  # as at the end of its walltime
+        wait_until((jobs / "101" / "pid").exists)
+        assert client.submit(os.getpid).result(timeout=60) != first
+    wait_until(lambda: not alive(int((jobs / "101" / "pid").read_text())))
 
 
 def test_slurm__job_that_ends_at_once(jobs, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -52,15 +53,11 @@ def test_inlined__nothing_that_the_policy_forbids(tmp_path):
     assert 'fill="#ffffff"' not in part
 
 
-def test_inlined__hatches_and_clips_find_their_definitions():
-    import re
-    import tempfile
-    from pathlib import Path
-
+def test_inlined__hatches_and_clips_find_their_definitions(tmp_path):
     some = np.array([True, False, False])
     with figures.style():
         figure = figures.coverage(np.array([10, 60, 5000]), np.array([True, True, False]), some)
-        part = inlined(write_drawing(figure, Path(tempfile.mkdtemp()), "coverage"), "coverage", "", {})
+        part = inlined(write_drawing(figure, tmp_path, "coverage"), "coverage", "", {})
     defined = set(re.findall(r'id="([^"]+)"', part))
     assert set(re.findall(r'(?:url\(#|href="#)([\w-]+)', part)) <= defined
     assert "pattern" in part
@@ -76,3 +73,11 @@ def test_coverage__only_embedding_speaks_of_vectors(looked_up):
     assert labels == (
         ["annotated", "vector, but no term", "no vector"] if looked_up else ["with a vector", "no vector"]
     )
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_to_reliability__is_that_of_the_annotations(metric):
+    from fantasia_dask.annotate.transfer import reliability_index
+
+    distances = np.linspace(0, 2, 9)
+    assert np.array_equal(figures.to_reliability(distances, metric), reliability_index(distances, metric))
