@@ -138,7 +138,12 @@ def measure(folder: Path, alignments: str | None) -> dict[str, float]:
     """Return CPU seconds by stage, and by export: what it costs beyond a report without any."""
     seconds: dict[str, float] = {}
     quiet = Progress(quiet=True)
-    bare: dict[str, Any] = {"exports": [], "topgo": False, "postprocess.summary.enabled": False}
+    bare: dict[str, Any] = {
+        "exports": [],
+        "report": False,
+        "topgo": False,
+        "postprocess.summary.enabled": False,
+    }
     with connect("local") as client:
         if alignments:
             with taking(seconds, f"alignments ({alignments}) and annotation"):
@@ -153,6 +158,7 @@ def measure(folder: Path, alignments: str | None) -> dict[str, float]:
         "report without exports": {},
         "summary": {"postprocess.summary.enabled": True},
         "topgo": {"topgo": True},
+        "report.html": {"report": True},
         **{name: {"exports": [name]} for name in get_args(ExportName)},
         "consensus, propagated": {"exports": ["consensus"], "postprocess.terms": "propagated"},
         "consensus, specific": {"exports": ["consensus"], "postprocess.terms": "specific"},

@@ -215,10 +215,18 @@ class StoredBlock:
         """Of the stored numbers."""
         return self.array.dtype
 
-    @property
-    def chunk_rows(self) -> int:
-        """Rows of one chunk on disk."""
-        return self.array.chunk_rows
+    def pieces(self, least: int) -> list[int]:
+        """Return where to cut the block so that no chunk on disk is read twice: from 0 to its length.
+
+        Parameters
+        ----------
+        least : int
+            Rows of one piece, at least, but for the first and the last.
+        """
+        chunk = self.array.chunk_rows
+        step = max(1, -(-least // chunk)) * chunk
+        first = -self.rows.start % chunk if isinstance(self.rows, slice) else 0
+        return sorted({0, *range(first, len(self), step), len(self)})
 
     def __len__(self) -> int:
         return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.shared
-
-
-@pytest.fixture(scope="module")
-def fmax(root):
-    spec = importlib.util.spec_from_file_location("fmax", root / "benchmarks" / "fmax.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

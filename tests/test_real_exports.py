@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -34,14 +33,6 @@ def read(path):
 def digests(folder):
     files = (path for name in EXPORTS for path in sorted([folder / name, *(folder / name).rglob("*")]))
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.is_file()}
-
-
-@pytest.fixture(scope="module")
-def fmax(root):
-    spec = importlib.util.spec_from_file_location("fmax", root / "benchmarks" / "fmax.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,8 @@ def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed
     seed : int
         Of the sample.
     """
+    from matplotlib.collections import LineCollection
+
     from .map import principal_plane
     from .space import sampled
 
@@ -112,9 +114,11 @@ def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed
     queries, donors = plane[: len(chosen)], plane[len(chosen) :]
     ends = donors[np.searchsorted(rows, nearest["row"].to_numpy())]
     ax = _axes(ax, height=4.5)
-    ax.plot(np.stack([queries[:, 0], ends[:, 0]]), np.stack([queries[:, 1], ends[:, 1]]), color=GREY, lw=0.6, zorder=1)
-    ax.scatter(*donors.T, label=f"{len(rows)} donors", zorder=2, **_look(1))
-    ax.scatter(*queries.T, label=f"{len(chosen)} queries", zorder=3, **_look(0))
+    # One collection, not a line each: a thousand lines take seconds to draw.
+    ax.add_collection(LineCollection(list(np.stack([queries, ends], axis=1)), colors=GREY, linewidths=0.6, zorder=1))
+    size = float(np.clip(28 * 200 / max(1, len(chosen)), 4, 28))
+    ax.scatter(*donors.T, label=f"{len(rows)} donors", zorder=2, **_look(1, size))
+    ax.scatter(*queries.T, label=f"{len(chosen)} queries", zorder=3, **_look(0, size))
     if len(rows) <= NAMED:
         first = nearest.drop_duplicates("row").set_index("row").loc[rows]
         for place, gene, accession in zip(donors, first["gene"], first["donor"], strict=True):
@@ -142,14 +146,9 @@ def _axes(ax: Axes | None, height: float = 3.6) -> Axes:
     return plt.subplots(figsize=(7, height), layout="constrained")[1]
 
 
-def _look(i: int) -> dict[str, Any]:
-    return {
-        "color": COLOURS[i % len(COLOURS)],
-        "marker": MARKS[i % len(MARKS)],
-        "s": 28,
-        "edgecolors": "white",
-        "lw": 0.5,
-    }
+def _look(i: int, size: float = 28) -> dict[str, Any]:
+    colour, mark, edge = COLOURS[i % len(COLOURS)], MARKS[i % len(MARKS)], 0.5 if size > 12 else 0.2
+    return {"color": colour, "marker": mark, "s": size, "edgecolors": "white", "lw": edge}
 
 
 def _line(i: int) -> dict[str, Any]:

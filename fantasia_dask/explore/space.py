@@ -111,7 +111,8 @@ class OpenSpace:
         Returns
         -------
         dask array, shape (queries, donors), or (pairs,), float64
-            Equal to the distances in `hits`, bit for bit. NaN where one of the two has no vector.
+            Equal to the distances in `hits`, bit for bit. NaN where one of the two has no vector: reduce with
+            ``da.nanmin`` and its like.
         """
         from ..lookup import distances_between
 

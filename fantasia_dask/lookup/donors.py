@@ -108,9 +108,9 @@ class Donors:
                 self.raw[:] = raw_bits(self.reference)[self.chosen]
             yield len(self.chosen)
             return
-        step = max(TILE_ROWS, self.reference.chunk_rows)
-        cuts = np.searchsorted(self.chosen, np.arange(0, len(self.reference) + step, step))
-        spans = [(a, b, i * step) for i, (a, b) in enumerate(pairwise(cuts.tolist())) if b > a]
+        pieces = self.reference.pieces(TILE_ROWS)
+        cuts = pairwise(np.searchsorted(self.chosen, pieces).tolist())
+        spans = [(first, last, start) for (first, last), start in zip(cuts, pieces, strict=False) if last > first]
         with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
             ahead = reader.submit(self._fetch, *spans[0])
             for i, (_, last, _) in enumerate(spans):

@@ -63,12 +63,14 @@ def test_plot_reliability__is_a_share_of_all_queries(opened):
 
 def test_plot_map__draws_a_sample_and_says_so(opened):
     ax = opened["Sim", 0].plot_map(most=100, seed=3)
-    donors, queries = ax.collections
+    lines, donors, queries = ax.collections
     assert len(offsets(queries)) == 100
-    assert len(ax.lines) == 100
+    ends = np.array(lines.get_segments())
+    np.testing.assert_array_equal(ends[:, 0], offsets(queries))
+    assert {tuple(end) for end in ends[:, 1]} == {tuple(place) for place in offsets(donors)}
     assert f"{len(offsets(donors))} donors" in [text.get_text() for text in ax.get_legend().get_texts()]
     again = opened["Sim", 0].plot_map(most=100, seed=3)
-    np.testing.assert_array_equal(offsets(again.collections[1]), offsets(queries))
+    np.testing.assert_array_equal(offsets(again.collections[2]), offsets(queries))
 
 
 def test_plots__draw_on_the_axes_given(opened):

@@ -73,6 +73,19 @@ def test_pointers__chunks_without_a_donor_are_not_read(tmp_path, vectors, reads)
     assert sum(s.stop - s.start for s in reads) < 1 + 2 * 2048 + CHUNK
 
 
+@pytest.mark.parametrize("block_rows", [1700, 4096, N])
+def test_pointers__no_chunk_is_read_twice(tmp_path, vectors, reads, block_rows):
+    store = write(tmp_path / "v.zarr", vectors)
+    table = store.pointers("Sim", 0, block_rows)
+    nearest_neighbours(store.pointers("Sim", 0, 1, np.array([0])), table, k=2).compute()
+    of_table = [index for index in reads if index != slice(0, 1)]
+    assert sum(index.stop - index.start for index in of_table) == N
+    # Only where two blocks of the table meet within a chunk, both of them need it.
+    met = sum(row % CHUNK > 0 for row in range(block_rows, N, block_rows))
+    read = [chunk for index in of_table for chunk in range(index.start // CHUNK, -(-index.stop // CHUNK))]
+    assert len(read) == -(-N // CHUNK) + met
+
+
 @pytest.mark.parametrize("chunk", [0, 4, 9])
 def test_pointers__a_missing_chunk_is_an_error_not_a_wrong_neighbour(tmp_path, vectors, chunk):
     store = write(tmp_path / "v.zarr", vectors)

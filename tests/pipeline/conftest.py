@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from fantasia_dask import run
+from fantasia_dask import run, write_report
 from fantasia_dask.config import make_config
 from fantasia_dask.progress import Progress
 from fantasia_dask.schema import Space
@@ -95,3 +95,14 @@ def sample_config(sample, tmp_path):
             return make_config(settings, {key.replace("__", "."): value for key, value in changes.items()})
 
     return make
+
+
+@pytest.fixture
+def report(client):
+    """Make the files of a run again, with changes whose keys are dotted."""
+
+    def go(folder, **overrides):
+        keys = {key.replace("__", "."): value for key, value in overrides.items()}
+        return write_report(folder, keys, client=client, progress=Progress(quiet=True))
+
+    return go

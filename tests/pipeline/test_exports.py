@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fantasia_dask import write_report
 from fantasia_dask.errors import InputError
-from fantasia_dask.progress import Progress
 from fantasia_dask.report.delimited import restored, unescaped
 from fantasia_dask.run_folder import RunFolder
 from fantasia_dask.schema import CONSENSUS, RAW_ANNOTATIONS, Space, names
@@ -48,15 +46,6 @@ def finished(lookup_config, run_quietly, hostile):
         config = lookup_config(**settings)
         run_quietly(config)
         return config.run_folder
-
-    return go
-
-
-@pytest.fixture
-def report(client):
-    def go(folder, **overrides):
-        keys = {key.replace("__", "."): value for key, value in overrides.items()}
-        return write_report(folder, keys, client=client, progress=Progress(quiet=True))
 
     return go
 

@@ -8,9 +8,8 @@ import shutil
 import pandas as pd
 import pytest
 
-from fantasia_dask import load_config, write_report
+from fantasia_dask import load_config
 from fantasia_dask.errors import InputError
-from fantasia_dask.progress import Progress
 from fantasia_dask.run_folder import RunFolder
 
 TIMED = {"manifest.json", "run.log"}
@@ -22,15 +21,6 @@ def contents(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in TIMED
     }
-
-
-@pytest.fixture
-def report(client):
-    def go(folder, **overrides):
-        keys = {key.replace("__", "."): value for key, value in overrides.items()}
-        return write_report(folder, keys, client=client, progress=Progress(quiet=True))
-
-    return go
 
 
 def test_write_report__same_bytes_as_the_run(lookup_config, run_quietly, report):

@@ -86,7 +86,7 @@ def strict_neighbours(vectors, sequences, donors, k, identity, coverage, known=N
         return nearest_neighbours(da.from_array(queries[rows], chunks=(1000, -1)), table, k=n).compute()
 
     test = CloseTest(sequences, donors, identity=identity, coverage=coverage, align=align_pairs, known=known)
-    return clean_neighbours(ask, test, len(queries), k)
+    return clean_neighbours(ask, test, np.arange(len(queries)), k)
 
 
 def assert_no_copy(hits, sequences, donors, identity, coverage):

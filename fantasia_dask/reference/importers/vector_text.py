@@ -1,8 +1,9 @@
 """Rows of vectors written as text, ``[0.5,-0.25,...]``, read by a compiled loop.
 
-Reading digits one by one costs more than anything else that an import does. The first eight behind the point, which
-nearly every number has, are therefore read at once, as one word; and places in the text are made unsigned where they
-are used, which saves the test for places counted from the end: a fifth of the time.
+Reading digits one by one costs more than anything else that an import does. The ends of numbers are therefore looked
+for in eight characters at a time, and numbers whose ends are known are read as two words each, without a branch and
+without waiting for the number before: in little more than half the time. Places in the text are made unsigned where
+they are used, which saves the test for places counted from the end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 __all__ = ["BAD_COLUMNS", "BAD_NUMBER", "BAD_VECTOR", "OK", "ParsedRows", "parse_rows", "parse_text"]
 
@@ -22,6 +25,7 @@ TENS = 10.0 ** np.arange(23)
 """The powers of ten that float64 holds exactly: a number of up to 15 digits times or over one of them is the nearest
 float64 to its text, and from there the nearest float16."""
 MAX_DIGITS = 18
+MOST_DECIMALS = 16
 MAX_EXPONENT = 400
 SHORTEST_ROW = len("1\t1\t1\t[]\n")
 
@@ -30,7 +34,8 @@ ZEROS, ABOVE_NINE, HIGHEST = (np.uint64(byte * 0x0101010101010101) for byte in (
 PAIRS = np.uint64(0x000000FF000000FF)
 FIRST_AND_THIRD, SECOND_AND_FOURTH = np.uint64(100 + (1000000 << 32)), np.uint64(1 + (10000 << 32))
 ONE, THREE, SEVEN, EIGHT, TEN, SIXTEEN, HALF_WORD, LAST_BIT = (np.uint64(n) for n in (1, 3, 7, 8, 10, 16, 32, 63))
-HUNDRED_MILLION = np.uint64(100_000_000)
+LOWER, COMMAS, CLOSES = (np.uint64(byte * 0x0101010101010101) for byte in (0x7F, COMMA ^ ZERO, CLOSE ^ ZERO))
+WHOLE_TENS = 10 ** np.arange(9, dtype="uint64")
 
 
 @njit(inline="always")
@@ -43,10 +48,34 @@ def _eight(words, i):  # type: ignore[no-untyped-def]
     return ((words[word] >> shift) | ((words[word + ONE] << ONE) << (LAST_BIT - shift))) ^ ZEROS
 
 
+@intrinsic
+def _zeros_below(typing_context, word):  # type: ignore[no-untyped-def]
+    """Count the zero bits below the lowest one of a word that is not zero."""
+
+    def build(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], cgutils.true_bit)
+
+    return types.uint64(types.uint64), build
+
+
 @njit(inline="always")
-def _all_digits(eight):  # type: ignore[no-untyped-def]
-    """Tell whether eight characters, as `_eight` returns them, are 0 to 9; a sum that carries only says no."""
-    return ((eight + ABOVE_NINE) | eight) & HIGHEST == 0
+def _zero_bytes(word):  # type: ignore[no-untyped-def]
+    """Return a word with the highest bit of each byte that is zero."""
+    return ~(((word & LOWER) + LOWER) | word | LOWER)
+
+
+@njit(inline="always")
+def _ends(eight):  # type: ignore[no-untyped-def]
+    """Return a word with the highest bit of each of eight characters that is a comma or a closing bracket."""
+    return _zero_bytes(eight ^ COMMAS) | _zero_bytes(eight ^ CLOSES)
+
+
+@njit(inline="always")
+def _first(eight, digits):  # type: ignore[no-untyped-def]
+    """Move the first characters to the end of eight, behind zeros; what followed them is gone."""
+    # Two shifts: a word shifted by its own width would be left as it is.
+    half = np.uint64(8 - digits) << np.uint64(2)
+    return (eight << half) << half
 
 
 @njit(inline="always")
@@ -68,7 +97,7 @@ def _integer(text, i):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _number(text, words, i):  # type: ignore[no-untyped-def]
+def _number(text, i):  # type: ignore[no-untyped-def]
     """Read one decimal number at `i`; return it and where it ends, or `i` itself where there is none."""
     begin = i
     negative = text[np.uint64(i)] == MINUS
@@ -88,10 +117,6 @@ def _number(text, words, i):  # type: ignore[no-untyped-def]
     if text[np.uint64(i)] == DOT:
         i += 1
         after_dot = i
-        eight = _eight(words, i)
-        if _all_digits(eight):
-            mantissa = mantissa * HUNDRED_MILLION + _value(eight)
-            i += 8
         digit = np.uint8(text[np.uint64(i)] - ZERO)
         while digit <= 9:
             mantissa = mantissa * TEN + np.uint64(digit)
@@ -116,6 +141,44 @@ def _number(text, words, i):  # type: ignore[no-untyped-def]
     elif mantissa != 0:
         value *= 10.0**scale
     return (-value if negative else value), i
+
+
+@njit(nogil=True, error_model="numpy")
+def _find_ends(text, words, at, n, ends):  # type: ignore[no-untyped-def]
+    """Find where the numbers of a vector end that begins at `at`; return how many there are, 0 if it does not end."""
+    count = 0
+    while at < n:
+        found = _ends(_eight(words, at))
+        while found != 0:
+            end = at + np.int64(_zeros_below(found) >> THREE)
+            ends[np.uint64(count)] = end
+            count += 1
+            if text[np.uint64(end)] == CLOSE:
+                return count
+            found &= found - ONE
+        at += 8
+    return 0
+
+
+@njit(nogil=True, error_model="numpy")
+def _read_decimals(text, words, start, ends, count, values, odd):  # type: ignore[no-untyped-def]
+    """Read numbers such as ``-0.25`` between known ends; note the `odd` ones, which are of another form."""
+    for j in range(count):
+        end = ends[np.uint64(j)]
+        negative = text[np.uint64(start)] == MINUS
+        first = start + np.int64(negative)
+        decimals = end - first - 2
+        few, more = min(max(decimals, 0), 8), min(max(decimals - 8, 0), 8)
+        whole = np.uint64(np.uint8(text[np.uint64(first)] - ZERO))
+        high, low = _first(_eight(words, first + 2), few), _first(_eight(words, first + 10), more)
+        # A sum that carries into the next character comes from one that is no digit itself.
+        strange = ((high + ABOVE_NINE) | high | (low + ABOVE_NINE) | low) & HIGHEST
+        formed = (text[np.uint64(first + 1)] == DOT) & (decimals > 0) & (decimals <= MOST_DECIMALS) & (whole <= 9)
+        odd[np.uint64(j)] = (strange != 0) | (not formed)
+        mantissa = (whole * WHOLE_TENS[np.uint64(few)] + _value(high)) * WHOLE_TENS[np.uint64(more)] + _value(low)
+        value = np.float64(np.int64(mantissa)) / TENS[np.uint64(few + more)]
+        values[np.uint64(j)] = -value if negative else value
+        start = end + 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -151,22 +214,32 @@ def parse_rows(text, words, n, columns, places, keys, starts, values):  # type: 
     i = 0
     row = 0
     count = 0
-    largest = 0.0
+    largest = np.float32(0)
+    ends, odd = np.empty(len(values), np.int64), np.empty(len(values), np.bool_)
     while i < n:
         starts[row] = count
         for column in range(columns):
             if column == places[3]:
                 if text[np.uint64(i)] != OPEN:
                     return row, BAD_VECTOR, largest
-                while text[np.uint64(i)] != CLOSE:
-                    value, end = _number(text, words, i + 1)
-                    if end == i + 1 or (text[np.uint64(end)] != COMMA and text[np.uint64(end)] != CLOSE):
-                        return row, BAD_VECTOR, largest
-                    values[np.uint64(count)] = value
-                    largest = max(largest, abs(value))
-                    count += 1
-                    i = end
+                numbers = _find_ends(text, words, i + 1, n, ends)
+                if numbers == 0:
+                    return row, BAD_VECTOR, largest
+                here = values[count : count + numbers]
+                _read_decimals(text, words, i + 1, ends, numbers, here, odd)
                 i += 1
+                for j in range(numbers):
+                    if odd[j]:
+                        value, stop = _number(text, i)
+                        if stop == i or stop != ends[j]:
+                            return row, BAD_VECTOR, largest
+                        here[j] = value
+                    size = abs(here[j])
+                    # Not `max`, which also asks for NaN: no text is one.
+                    if size > largest:
+                        largest = size
+                    i = ends[j] + 1
+                count += numbers
             elif column == places[0] or column == places[1] or column == places[2]:
                 value, end = _integer(text, i)
                 if end == i:
