@@ -15,9 +15,9 @@ from fantasia_dask.errors import InputError
 from fantasia_dask.report.delimited import restored, unescaped
 from fantasia_dask.run_folder import RunFolder
 from fantasia_dask.schema import CONSENSUS, RAW_ANNOTATIONS, Space, names
-from fantasia_dask.settings import ExportName
 from fantasia_dask.store import StoreWriter
 from fantasia_dask.testing import simulate_embeddings
+from fantasia_dask.values import ExportName
 
 SPACES = (Space("Sim", 0, 32, "clean", "sim", "r1"), Space("Sim", 1, 16, "clean", "sim", "r1", "float16"))
 HOSTILE = [
