@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from fantasia_dask.schema import Space
 from fantasia_dask.store import EmbeddingStore, StoreWriter, open_store
+from fantasia_dask.stored import StoredBlock
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "embeddings"
 MODEL = "Bench"
@@ -154,8 +155,8 @@ def product(queries: np.ndarray, reference: np.ndarray, threads: int) -> None:
 
 
 def tiles(
-    queries: np.ndarray,
-    reference: np.ndarray,
+    queries: np.ndarray | StoredBlock,
+    reference: np.ndarray | StoredBlock,
     threads: int,
     k: int,
     *,
@@ -163,18 +164,26 @@ def tiles(
     apart: tuple[np.ndarray, np.ndarray] | None = None,
     **how: object,
 ) -> None:
-    """The kernel on arrays in memory: one block of the reference for each thread, no Dask."""
+    """The kernel without Dask: one block of the reference for each thread, in memory or in files."""
     from fantasia_dask.lookup.kernel import tile_hits
 
     def work(rows: np.ndarray) -> None:
-        mine = slice(rows[0], rows[-1] + 1)
+        mine = slice(int(rows[0]), int(rows[-1]) + 1)
         filters = {} if keep is None else {"keep": keep[mine]}
         if apart is not None:
             filters |= {"q_labels": apart[0], "r_labels": apart[1][mine]}
-        tile_hits(queries, reference[mine], rows, k=k, **filters, **how)
+        block = StoredBlock(reference.array, mine) if isinstance(reference, StoredBlock) else reference[mine]
+        tile_hits(queries, block, rows, k=k, **filters, **how)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, [cut for cut in np.array_split(np.arange(len(reference)), threads) if len(cut)]))
+
+
+def pointers(queries: Path, reference: Path, q: int, r: int) -> tuple[StoredBlock, StoredBlock]:
+    """Point to the first q and r rows of two stores."""
+    return tuple(
+        StoredBlock(open_store(path).stored(MODEL, 0), slice(0, n)) for path, n in ((queries, q), (reference, r))
+    )
 
 
 def look_up(client: object, queries: Path, q: int, reference: Path, r: int, k: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Three tables: the kernel and its peers for each metric and k; the kernel under Dask's schedulers against a plain loop
 over it; and the filters. Every contender looks up the same queries in the same reference (real-sized: 123,977 x 1,024)
-on the same number of threads, from memory but for the clusters, which read files that are in the system's cache.
+on the same number of threads: from memory, but for the second table, where all read files in the system's cache.
 
     python benchmarks/lookup.py
     python benchmarks/lookup.py --quick
@@ -25,6 +25,7 @@ from contest import (
     in_memory,
     interleaved,
     look_up,
+    pointers,
     print_machine,
     print_table,
     product,
@@ -60,7 +61,7 @@ def main() -> None:
         q16, r16 = (in_memory(open_store(path), n) for path, n in ((queries, options.queries), (reference, None)))
         warm_up(queries)
         kernel_and_peers(q16, r16, options)
-        schedulers(queries, reference, q16, r16, options)
+        schedulers(queries, reference, options)
         filters(q16, r16, options)
 
 
@@ -84,19 +85,16 @@ def kernel_and_peers(q16: np.ndarray, r16: np.ndarray, options) -> None:
     print_table(("what", "seconds", "÷ bare product"), lines)
 
 
-def schedulers(queries: Path, reference: Path, q16: np.ndarray, r16: np.ndarray, options) -> None:
-    """The same tiles as tasks: threads of this process, a cluster within it, and two worker processes."""
-    threads, k = usable_threads(), options.k[len(options.k) // 2]
+def schedulers(queries: Path, reference: Path, options) -> None:
+    """The same tiles as tasks: Dask's threads, a cluster within this process, and two worker processes."""
+    threads, k, q, r = usable_threads(), options.k[len(options.k) // 2], options.queries, options.references
     with ExitStack() as opened:
         within = opened.enter_context(connect("local", threads_per_worker=threads))
         apart = opened.enter_context(workers(2, max(1, threads // 2), "auto"))
         apart.run(warm_up, queries)
-        ways = {
-            LOOP: partial(tiles, q16, r16, threads, k),
-            "Dask, threads": partial(look_up, "threads", queries, len(q16), reference, len(r16), k),
-            "Dask, a cluster in this process": partial(look_up, within, queries, len(q16), reference, len(r16), k),
-            "Dask, two worker processes": partial(look_up, apart, queries, len(q16), reference, len(r16), k),
-        }
+        ways: dict[str, Callable[[], object]] = {LOOP: partial(tiles, *pointers(queries, reference, q, r), threads, k)}
+        for name, client in {"threads": "threads", "one process": within, "two processes": apart}.items():
+            ways[f"Dask, {name}"] = partial(look_up, client, queries, q, reference, r, k)
         for way in ways.values():
             way()
         print_table(("what", "seconds", "÷ plain loop"), against(interleaved(ways, options.rounds), LOOP))

@@ -16,9 +16,8 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -28,9 +27,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .errors import InputError, did_you_mean
-from .hdf5_probe import probe_hdf5
 from .locations import as_path, is_remote
 from .schema import Space
+from .stored import HDF5_SUFFIXES, StoredArray, StoredBlock, opened, whole
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -42,12 +41,9 @@ CHUNK_ROWS = 4096
 
 ENCODING = "fantasia-dask-embeddings"
 ENCODING_VERSION = "1"
-HDF5_SUFFIXES = {".h5", ".hdf5", ".hdf"}
 STORED_DTYPES = ("float16", "float32")
 MAX_DIMENSION = 65_536
 """No model comes near; a larger d is a damaged or hostile file, refused before memory is asked for."""
-DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
-"""What Zarr, HDF5 and their codecs raise for a damaged file."""
 
 
 def sequence_digest(sequence: str) -> str:
@@ -59,186 +55,6 @@ def sequence_digest(sequence: str) -> str:
     '366893d2245f'
     """
     return hashlib.sha256(sequence.encode()).hexdigest()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open the root of a store for reading: a zarr group or an HDF5 file. What damage raises is one sentence."""
-    try:
-        if path.suffix in HDF5_SUFFIXES:
-            import h5py
-
-            probe_hdf5(path)
-            with h5py.File(path, "r") as file:
-                yield file
-        else:
-            import zarr
-
-            yield zarr.open_group(_zarr_place(path), mode="r")
-    except DAMAGE as error:
-        if is_remote(path):
-            raise
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path} cannot be read as embeddings ({reason}): make it or fetch it again.") from error
-
-
-def _zarr_place(path: Path) -> Any:
-    """Return what Zarr opens: a folder, or a URL with what is needed to reach it."""
-    if not is_remote(path):
-        return path
-    from zarr.storage import FsspecStore
-
-    remote: Any = path
-    return FsspecStore.from_url(str(remote), storage_options=dict(remote.storage_options), read_only=True)
-
-
-def _whole(path: Path, key: str, n: int) -> np.ndarray:
-    """Read an array of one value per protein; a deleted chunk is an error, and not the values that Zarr would put."""
-    with _opened(path) as root:
-        array = root[key]
-        if array.shape != (n,):
-            raise ValueError(f"{key} has shape {array.shape}, expected {(n,)}")
-        dtype = array.dtype if array.dtype.kind in "biuf" else np.dtype(object)
-        if path.suffix in HDF5_SUFFIXES:
-            return np.asarray(
-                (array if dtype.kind in "biuf" else array.asstr())[...], dtype
-            )  # else text comes as bytes
-        values, rows = np.empty(n, dtype), max(1, array.chunks[0])
-        for chunk, start in enumerate(range(0, n, rows)):
-            file = path / key / "c" / str(chunk)
-            _require(file)
-            try:
-                values[start : start + rows] = array[start : start + rows]
-            except DAMAGE as error:
-                if is_remote(path):
-                    raise
-                raise InputError(f"{file} cannot be read ({error}): make it or fetch it again.") from error
-        return values
-
-
-def _require(chunk: Path) -> None:
-    if not chunk.exists():
-        raise InputError(f"{chunk} is missing: the store is incomplete. Make it or fetch it again.")
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """A pointer to one array of a store: small to pickle, opened where it is read.
-
-    Slicing along the first axis returns a NumPy array. A damaged or missing chunk raises `InputError`.
-    """
-
-    path: Path
-    key: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunk_rows: int
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        rows = index[0] if isinstance(index, tuple) else index
-        chunks = self._chunks(rows) if isinstance(rows, slice) else []
-        if self.path.suffix not in HDF5_SUFFIXES:
-            for chunk in chunks:  # Zarr would hand out its fill value for a deleted one, without a word
-                _require(self._chunk_file(chunk))
-        try:
-            return self._read(index)
-        except InputError as error:
-            raise self._damaged(chunks, error) from error
-
-    def _read(self, index: Any) -> np.ndarray:
-        with _opened(self.path) as root:
-            array = root[self.key]
-            if array.shape != self.shape or array.dtype != self.dtype:
-                raise ValueError(f"{array.dtype} {array.shape} where {self.dtype} {self.shape} is expected")
-            return np.asarray(array[index])
-
-    def _chunks(self, rows: slice) -> range:
-        """Return the numbers of the chunks that hold some rows."""
-        start, stop, _ = rows.indices(self.shape[0])
-        return range(start // self.chunk_rows, -(-stop // self.chunk_rows))
-
-    def _chunk_file(self, chunk: int) -> Path:
-        return self.path.joinpath(self.key, "c", str(chunk), *["0"] * (self.ndim - 1))
-
-    def _damaged(self, chunks: Sequence[int], error: InputError) -> InputError:
-        """Name the first chunk that cannot be read."""
-        place = f"{self.path}: {self.key}"
-        for chunk in chunks:
-            start = chunk * self.chunk_rows
-            try:
-                self._read(slice(start, start + self.chunk_rows))
-            except InputError as first:
-                error = first
-                last = min(start + self.chunk_rows, self.shape[0]) - 1
-                zarr = self.path.suffix not in HDF5_SUFFIXES
-                place = f"{self._chunk_file(chunk)}" if zarr else f"{place}, rows {start} to {last},"
-                break
-        reason = error.__cause__ or error
-        return InputError(f"{place} cannot be read ({reason}). The file is damaged: make it or fetch it again.")
-
-    def take(self, rows: np.ndarray) -> np.ndarray:
-        """Return some rows, in any order, shape (len(rows), ...), reading each chunk once."""
-        rows = np.asarray(rows)
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        chunks = rows // self.chunk_rows
-        for chunk in np.unique(chunks):
-            here, start = chunks == chunk, int(chunk) * self.chunk_rows
-            out[here] = self[start : start + self.chunk_rows][rows[here] - start]
-        return out
-
-    def __dask_tokenize__(self) -> object:
-        if is_remote(self.path):
-            remote: Any = self.path / "zarr.json"
-            return ("StoredArray", str(remote), self.key, self.shape, remote.fs.checksum(remote.path))
-        return ("StoredArray", str(self.path.absolute()), self.key, self.shape, self.path.stat().st_mtime_ns)
-
-
-@dataclass(frozen=True)
-class StoredBlock:
-    """Some rows of a stored array: a pointer that stands for a block of vectors until it is sliced."""
-
-    array: StoredArray
-    rows: slice | np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, d)."""
-        return (len(self), *self.array.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the stored numbers."""
-        return self.array.dtype
-
-    def pieces(self, least: int) -> list[int]:
-        """Return where to cut the block so that no chunk on disk is read twice: from 0 to its length.
-
-        Parameters
-        ----------
-        least : int
-            Rows of one piece, at least, but for the first and the last.
-        """
-        chunk = self.array.chunk_rows
-        step = max(1, -(-least // chunk)) * chunk
-        first = -self.rows.start % chunk if isinstance(self.rows, slice) else 0
-        return sorted({0, *range(first, len(self), step), len(self)})
-
-    def __len__(self) -> int:
-        return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
-
-    def __getitem__(self, index: slice) -> np.ndarray:
-        if not isinstance(self.rows, slice):
-            return self.array.take(self.rows[index])
-        start, stop, _ = index.indices(len(self))
-        return self.array[self.rows.start + start : self.rows.start + stop]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
 
 
 class EmbeddingStore:
@@ -272,22 +88,22 @@ class EmbeddingStore:
     @cached_property
     def ids(self) -> np.ndarray:
         """Identifiers, shape (n,), exactly as given."""
-        return _whole(self.path, "ids", self._n)
+        return whole(self.path, "ids", self._n)
 
     @cached_property
     def lengths(self) -> np.ndarray:
         """Lengths in residues, shape (n,), int64; 0 where the sequence is not known."""
-        return _whole(self.path, "lengths", self._n)
+        return whole(self.path, "lengths", self._n)
 
     @cached_property
     def digests(self) -> np.ndarray:
         """SHA-256 of each sequence, shape (n,); an empty string where the sequence is not known."""
-        return _whole(self.path, "digests", self._n)
+        return whole(self.path, "digests", self._n)
 
     @cached_property
     def sequences(self) -> np.ndarray:
         """Sequences, shape (n,); an empty string where only a vector is known."""
-        return _whole(self.path, "sequences", self._n)
+        return whole(self.path, "sequences", self._n)
 
     def space(self, model: str, layer: int) -> Space:
         """Return the stored space of this model and layer, or raise `InputError` naming those that are there."""
@@ -388,7 +204,7 @@ class EmbeddingStore:
 
     def present(self, model: str, layer: int) -> np.ndarray:
         """Tell which proteins have a vector in this space: shape (n,), bool."""
-        return _whole(self.path, f"{_space_key(self.space(model, layer))}/present", self._n)
+        return whole(self.path, f"{_space_key(self.space(model, layer))}/present", self._n)
 
 
 def _space_key(space: Space) -> str:
@@ -404,7 +220,7 @@ def is_store(path: Path) -> bool:
             return False
     elif not (path / "zarr.json").is_file():
         return False
-    with _opened(path) as root:
+    with opened(path) as root:
         encoding = root.attrs.get("encoding-type")
         return isinstance(encoding, str) and encoding == ENCODING
 
@@ -442,7 +258,7 @@ def open_store(path: str | os.PathLike[str], spaces: Iterable[Space] | None = No
     if not is_store(path):
         raise InputError(f"{path} is not a store of embeddings: expected one written by fantasia-dask.")
     found = None if spaces is None else list(spaces)
-    with _opened(path) as root:
+    with opened(path) as root:
         version = str(root.attrs.get("encoding-version"))
         if version != ENCODING_VERSION:
             raise InputError(

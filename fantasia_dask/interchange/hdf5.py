@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import InputError
 from ..hdf5_probe import probe_hdf5
 from ..schema import Space
-from ..store import DAMAGE
+from ..stored import DAMAGE
 from .table import Blocks, VectorTable, check_dimension, check_ids, check_model, stored_dtype
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..schema import Space
-from ..store import DAMAGE
+from ..stored import DAMAGE
 from .arrays import check_matrix, id_texts, ids_name, vectors_name
 from .table import Blocks, VectorTable, check_ids, check_model, stored_dtype
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from ..store import StoredArray
+    from ..stored import StoredArray
 
 __all__ = ["Speed", "calibrate"]
 

@@ -121,9 +121,12 @@ class Donors:
 
     def _fetch(self, first: int, last: int, start: int) -> None:
         """Read the chunk in which donors first .. last lie, which begins at row `start` of the block."""
-        here = self.chosen[first:last] - start
-        vectors = raw_bits(self.reference[start + here[0] : start + here[-1] + 1])
-        self.raw[first:last] = vectors if len(vectors) == len(here) else vectors[here - here[0]]
+        here, out = self.chosen[first:last] - start, self.raw[first:last].view(self.reference.dtype)
+        begins, n = start + int(here[0]), int(here[-1] - here[0]) + 1
+        if n == len(here):
+            self.reference.read_into(out, begins)
+        else:
+            out[:] = self.reference[begins : begins + n][here - here[0]]
 
     def tiles(self) -> Iterator[Tile]:
         """Yield the donors, at most `TILE_ROWS` at a time."""

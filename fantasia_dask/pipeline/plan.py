@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..cluster import Workers
     from ..lookup import LookupPlan
     from ..lookup.calibration import Speed
-    from ..store import StoredArray
+    from ..stored import StoredArray
 
 __all__ = ["plan_run"]
 

@@ -9,7 +9,8 @@ from fantasia_dask.errors import InputError
 from fantasia_dask.lookup import nearest_neighbours
 from fantasia_dask.lookup.kernel import NonFiniteVectorError, tile_hits
 from fantasia_dask.schema import Space
-from fantasia_dask.store import StoredArray, StoreWriter, open_store
+from fantasia_dask.store import StoreWriter, open_store
+from fantasia_dask.stored import StoredArray
 
 N, D, CHUNK = 5000, 16, 512
 SPACE = Space("Sim", 0, D, dtype="float16")
@@ -37,13 +38,13 @@ def store(request, tmp_path, vectors):
 def reads(monkeypatch):
     """Every slice that is read of a store."""
     seen = []
-    original = StoredArray.__getitem__
+    original = StoredArray._fill
 
-    def note(self, index):
-        seen.append(index)
-        return original(self, index)
+    def note(self, out, start):
+        seen.append(slice(start, start + len(out)))
+        original(self, out, start)
 
-    monkeypatch.setattr(StoredArray, "__getitem__", note)
+    monkeypatch.setattr(StoredArray, "_fill", note)
     return seen
 
 
