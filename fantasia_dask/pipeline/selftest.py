@@ -109,5 +109,5 @@ def _compare_hits(kind: str, found: dict[str, Any], stored: dict[str, Any]) -> N
 def _differs(kind: str, name: str, found: str, expected: str) -> InputError:
     return InputError(
         f"the bundled sample, {kind}, {name}: {found} where {expected} is expected. This installation computes "
-        "something else: make a new environment (docs/explanation/reliability.md), and report it if it stays so."
+        "something else: make a new environment (docs/reliability.md), and report it if it stays so."
     )
