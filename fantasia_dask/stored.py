@@ -141,6 +141,9 @@ class StoredArray:
             return read()
         except InputError as error:
             raise self._damaged(chunks, error) from error
+        except DAMAGE as error:  # from afar
+            place = f"{self.path}: {self.key}"
+            raise InputError(f"{place} cannot be read ({error}). It is damaged: make it or fetch it again.") from error
 
     def _read(self, index: Any) -> np.ndarray:
         rows, *others = index if isinstance(index, tuple) else (index,)

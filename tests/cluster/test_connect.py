@@ -74,24 +74,24 @@ def test_local__several_workers_are_processes():
         assert all(address.startswith("tcp://127.0.0.1:") for address in limits)
 
 
-def threads_of_libraries():
-    """Of a tile of the lookup, and of a model with two worker processes on the machine."""
-    import types
-
-    import torch
-    from threadpoolctl import threadpool_info
-
-    from fantasia_dask.embed.worker import _set_threads
-    from fantasia_dask.lookup.kernel import one_blas_thread
-
-    with one_blas_thread():
-        blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
-    _set_threads(types.SimpleNamespace(driver=0, device="cpu", processes=2))
-    return os.environ["OMP_NUM_THREADS"], blas, torch.get_num_threads()
-
-
 def test_local__threads_of_blas_and_torch_are_set_in_each_worker():
-    with connect("local", workers=2, threads_per_worker=1) as client:
+    def threads_of_libraries():
+        """Of a tile of the lookup, and of a model with two worker processes on the machine."""
+        import os
+        import types
+
+        import torch
+        from threadpoolctl import threadpool_info
+
+        from fantasia_dask.embed.worker import _set_threads
+        from fantasia_dask.lookup.kernel import one_blas_thread
+
+        with one_blas_thread():
+            blas = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+        _set_threads(types.SimpleNamespace(driver=0, device="cpu", processes=2))
+        return os.environ["OMP_NUM_THREADS"], blas, torch.get_num_threads()
+
+    with connect("local", workers=2, threads_per_worker=1) as client:  # a worker cannot import this module
         found = client.submit(threads_of_libraries).result()
     assert found == ("1", {1}, max(1, usable_cores() // 2))
 

@@ -135,8 +135,8 @@ def _taxonomy_seeds() -> dict[str, bytes]:
 def _read_taxonomy(folder: Path, name: str) -> object:
     from fantasia_dask.reference import ncbi
 
-    ncbi.open_dump.cache_clear()
-    ncbi._names.cache_clear()
+    ncbi._database.cache_clear()
+    ncbi._index.cache_clear()
     ncbi.resolve_taxa([9606, "Mus musculus"], folder)
     return ncbi.lineages_from_dump(folder, [9606, 10090, 4932, 36329])
 
@@ -326,7 +326,7 @@ def _scheduler_seeds() -> dict[str, bytes]:
 
 
 def _read_scheduler_file(folder: Path, name: str) -> object:
-    from fantasia_dask.cluster import _read_scheduler_file
+    from fantasia_dask.cluster.joined import _read_scheduler_file
 
     return _read_scheduler_file(folder / name, 0.0)
 

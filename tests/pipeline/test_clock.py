@@ -32,6 +32,6 @@ def test_stage__peaks_are_those_of_the_stage(tmp_path):
     embed, inner, lookup = (clock.stages[name] for name in ("embed", "inner", "lookup"))
     assert inner["largest_child_peak_memory_bytes"] > 200_000_000
     assert embed["peak_memory_bytes"] - lookup["peak_memory_bytes"] > -100_000_000
-    assert lookup["largest_child_peak_memory_bytes"] == 0
+    assert lookup["largest_child_peak_memory_bytes"] < 100_000_000
     assert '"event": "stage-cost"' in (tmp_path / "events.jsonl").read_text()
     assert "lookup took" in (tmp_path / "run.log").read_text()

@@ -12,7 +12,7 @@ from fantasia_dask import load_config
 from fantasia_dask.errors import InputError
 from fantasia_dask.run_folder import RunFolder
 
-TIMED = {"manifest.json", "run.log"}
+TIMED = {"manifest.json", "run.log", "events.jsonl"}
 
 
 def contents(folder):
