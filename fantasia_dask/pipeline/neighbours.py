@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..ledger import Ledger, digest, open_ledger
+from ..ledger import digest, open_ledger
 from ..progress import Progress
 from ..run_folder import RunFolder, write_parquet
 from ..schema import HITS, NO_DONOR, PART_QUERIES, QUERIES, Space, names
@@ -72,7 +72,7 @@ def look_up(
     separation: Separation,
     client: Client,
     progress: Progress,
-) -> Ledger:
+) -> None:
     """Find the neighbours of all queries in one embedding space, and write them: those that an earlier run did not."""
     lookup = _Lookup(job, store, space, separation, client)
     ledger = open_ledger(folder.hits(space.model, space.layer), lookup.made_from())
@@ -86,7 +86,6 @@ def look_up(
                 part = hits[first : first + PART_QUERIES]
                 write_parquet(_hit_frame(part, start + first), ledger.part((start + first) // PART_QUERIES))
                 advance(len(part))
-    return ledger
 
 
 class _Lookup:
@@ -130,12 +129,12 @@ class _Lookup:
         close = self.separation.is_close
         plan = self._plan(len(parts) * PART_QUERIES, self.k)
         ranges = _ranges(parts, max(1, plan.query_rows // PART_QUERIES), len(self.store))
+        ahead: deque[tuple[int, Any]] = deque()
         try:
             if close is not None:
                 for start, stop in ranges:
                     yield start, clean_neighbours(self, close, np.arange(start, stop), self.k)
                 return
-            ahead: deque[tuple[int, Any]] = deque()
             for start, stop in ranges:
                 hits = self._drawn(np.arange(start, stop), self.k, plan)
                 ahead.append((start, self.client.compute(hits)))
@@ -145,6 +144,8 @@ class _Lookup:
                 yield _result(*ahead.popleft())
         except NonFiniteVectorError as error:
             raise InputError(self._not_finite(error)) from error
+        finally:
+            self.client.cancel([future for _, future in ahead])  # nothing goes on computing on a cluster of others
 
     def __call__(self, rows: np.ndarray, k: int) -> np.ndarray:
         """Return the hits of some queries, shape (n, min(k, r)), dtype HIT."""
