@@ -20,7 +20,7 @@ def client_in_process():
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -50,7 +50,7 @@ def test_embed_proteins__on_two_processes(esm2_folder, proteins, tmp_path):
 
     _, alone = embed(esm2_folder, proteins, tmp_path / "a.zarr", device="cpu")
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Client(cluster) as client,
     ):
         status, vectors = embed(esm2_folder, proteins, tmp_path / "b.zarr", client=client, device="cpu")
