@@ -13,8 +13,19 @@ from numba.extending import overload
 
 from .intrinsics import MASK, exact_gap, exact_inner, first_bit, prefetch, reaching, reaching_less, value
 
-__all__ = ["block_distances", "exact_hits", "nominate", "pair_distances", "prepare", "settle", "squared_norms"]
+__all__ = [
+    "block_distances",
+    "count_reaching",
+    "exact_hits",
+    "measure_rest",
+    "nominate",
+    "pair_distances",
+    "prepare",
+    "settle",
+    "squared_norms",
+]
 
+UP = 1.0 + 2.0**-22  # a float64 number times this is no smaller when it is rounded to float32
 WIDE = 512  # scores looked at together before any of them is looked at alone; a multiple of MASK
 
 
@@ -94,11 +105,48 @@ def _square32(x):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _inner32(x, y):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for c in range(x.shape[0]):
+        total += x[c] * y[c]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _square64(x):  # type: ignore[no-untyped-def]
     total = 0.0
     for c in range(x.shape[0]):
         total += np.float64(x[c]) * np.float64(x[c])
     return total
+
+
+@njit(nogil=True, cache=True)
+def measure_rest(vectors, gamma, excess, coordinates):  # type: ignore[no-untyped-def]
+    """Append to the coordinates of vectors in a subspace what bounds the products that they leave out.
+
+    Parameters
+    ----------
+    vectors : float32 array, shape (n, d)
+    gamma : float
+        Bound on the error of a coordinate, in units of the vector's norm.
+    excess : float
+        How far the squared length of the coordinates may exceed that of the projection, in units of the squared norm.
+    coordinates : float32 array, shape (n, m + 3)
+        The first m are given. Appended, and rounded up: the norm of the rest; gamma times the norm of the vector; the
+        sum of the absolute coordinates.
+    """
+    m = coordinates.shape[1] - 3
+    for i in range(vectors.shape[0]):
+        square, inside, absolute = _square64(vectors[i]), 0.0, 0.0
+        for c in range(m):
+            x = np.float64(coordinates[i, c])
+            inside += x * x
+            absolute += abs(x)
+        norm = np.sqrt(square)
+        rest = max(0.0, square - inside) + 2.0 * gamma * norm * absolute + excess * square
+        coordinates[i, m] = UP * np.sqrt(rest)
+        coordinates[i, m + 1] = UP * gamma * norm
+        coordinates[i, m + 2] = UP * absolute
 
 
 @njit(nogil=True, cache=True)
@@ -160,17 +208,38 @@ def _reaching(product, penalty, start, least):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns, scores, counts):  # type: ignore[no-untyped-def]
+def count_reaching(product, penalty, reach, bounds):  # type: ignore[no-untyped-def]
+    """Return how many scores of a tile `nominate` would look at, one by one; parameters as there."""
+    total = 0
+    for i in range(product.shape[0]):
+        least = bounds[i, 0] - reach[i]
+        if penalty.shape[0] == 0:
+            for j in range(product.shape[1]):
+                total += product[i, j] >= least
+        else:
+            for j in range(product.shape[1]):
+                total += product[i, j] - penalty[j] >= least
+    return total
+
+
+@njit(nogil=True, cache=True)
+def nominate(  # type: ignore[no-untyped-def]
+    product, penalty, reach, queries, donors, error, first, q_labels, r_labels, bounds, columns, scores, counts,
+):  # fmt: skip
     """Carry on the nomination of candidates through one tile of scores.
 
     Parameters
     ----------
     product : float32 array, shape (b, n)
-        Inner products of b queries and n donors.
+        Inner products of b queries and n donors, or upper bounds of them.
     penalty : float32 array, shape (n,) or (0,)
         Taken off every score of its column (half the squared norm for euclidean distance); empty for cosine.
+    reach : float32 array, shape (b,)
+        How far a true score may exceed the one that `product` gives.
+    queries, donors : float32 arrays, shapes (b, d) and (n, d), or (0, d) twice
+        Where `product` holds bounds: the vectors, of which those pairs that it cannot rule out are multiplied.
     error : float32 array, shape (b,)
-        Bound on the error of a query's scores in this tile.
+        Bound on the error of a query's scores, of `product` or of the vectors, in this tile.
     first : int
         Number of the tile's first column within the block.
     q_labels, r_labels : int64 arrays, shapes (b,) and (n,)
@@ -184,13 +253,13 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
     """
     n = product.shape[1]
     room = columns.shape[1]
-    penalised = penalty.shape[0] > 0
+    penalised, bounded = penalty.shape[0] > 0, donors.shape[0] > 0
     for i in range(product.shape[0]):
         if counts[i] < 0:
             continue
         count = counts[i]
         slack = error[i]
-        least = bounds[i, 0] - slack
+        least = bounds[i, 0] - reach[i]
         for wide in range(0, n, WIDE):
             if not _any_reaches(product[i, wide : wide + WIDE], penalty[wide : wide + WIDE], least):
                 continue
@@ -199,8 +268,12 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
                 while mask != 0:
                     j = start + first_bit(mask)
                     mask &= mask - np.uint64(1)
-                    score = product[i, j] - penalty[j] if penalised else product[i, j]
-                    if score < least or (q_labels[i] >= 0 and q_labels[i] == r_labels[j]):
+                    if q_labels[i] >= 0 and q_labels[i] == r_labels[j]:
+                        continue
+                    score = _inner32(queries[i], donors[j]) if bounded else product[i, j]
+                    if penalised:
+                        score -= penalty[j]
+                    if score < bounds[i, 0] - slack:
                         continue
                     if count == room:
                         count = _compact(columns[i], scores[i], count, bounds[i, 0])
@@ -213,7 +286,7 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
                     count += 1
                     if score - slack > bounds[i, 0]:
                         _raise_bound(bounds[i], score - slack)
-                        least = bounds[i, 0] - slack
+                        least = bounds[i, 0] - reach[i]
                 if count < 0:
                     break
             if count < 0:

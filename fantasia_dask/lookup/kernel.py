@@ -116,7 +116,7 @@ def tile_hits(
     q_labels, r_labels = _labels(q_labels, asking), _labels(r_labels, chosen)
     donors = Donors(reference, chosen, rows[chosen], r_labels, metric, float(np.sqrt(squares.max())))
     batch = Batch.of(raw, q_labels, metric, threshold, donors.scale)
-    nomination: Nomination = Compiled(batch, k, batch_size) if xp is None else OnArrays(batch, k, xp)
+    nomination = _nomination(batch, k, len(chosen), batch_size, xp)
     with one_blas_thread():
         for tile in donors.tiles():
             nomination.look_at(tile)
@@ -139,6 +139,16 @@ def tile_hits(
     )
     hits[asking] = hits_from(distances, found)
     return hits
+
+
+def _nomination(batch: Batch, k: int, n: int, batch_size: int, xp: Any) -> Nomination:
+    """Choose how candidates among n donors are found."""
+    if xp is not None:
+        return OnArrays(batch, k, xp)
+    from . import projection
+
+    way = projection.Projected if projection.pays(len(batch.vectors), n, batch.vectors.shape[1]) else Compiled
+    return way(batch, k, batch_size)
 
 
 def _labels(labels: np.ndarray | None, chosen: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ class Nomination(Protocol):
         """Return donors by number within the block, int32 (b, room), and how many, int64 (b,); -1 = all donors."""
 
 
-def product_error(d: int, metric: str, x: Any = 1.0, y: float = 1.0) -> Any:
+def product_error(d: int, metric: str, x: Any = 1.0, y: float = 1.0, terms: float | None = None) -> Any:
     """Bound the error of a float32 score.
 
     Parameters
@@ -107,6 +107,8 @@ def product_error(d: int, metric: str, x: Any = 1.0, y: float = 1.0) -> Any:
         Norms of the queries, for euclidean.
     y : float
         Largest norm of the donors, for euclidean.
+    terms : float, optional
+        How many numbers a product adds up; by default d.
 
     Returns
     -------
@@ -118,14 +120,15 @@ def product_error(d: int, metric: str, x: Any = 1.0, y: float = 1.0) -> Any:
     >>> float(product_error(1024, "cosine")) < 2e-4
     True
     """
-    relative = 1.02 * ((2 * d if metric == "cosine" else d) + 8) * UNIT
+    terms = d if terms is None else terms
+    product, measured = 1.02 * (terms + 8) * UNIT, 1.02 * d * UNIT
     underflow = d * 2.0**-125  # a product that underflows, or is flushed to zero, loses less than 2**-126
     if metric == "cosine":
-        return relative + underflow
+        return product + measured + underflow
     # The float64 distance, which has the last word, is itself rounded, in proportion to (x + y)^2: beside a huge query
     # all donors tie, and the first rows must be nominated.
     last_word = (d + 8) * 2.0**-52 * (x + y) ** 2
-    return relative * (x * y + y * y) + last_word + underflow
+    return product * x * y + (measured + 8 * UNIT) * y * y + last_word + underflow
 
 
 def inverse(norms: np.ndarray) -> np.ndarray:
@@ -205,26 +208,37 @@ class Compiled:
 
     def look_at(self, tile: Tile) -> None:
         """Multiply, and carry on the nomination, some queries at a time."""
-        from .compiled import nominate
-
         error = self.batch.error(tile)
         for start in range(0, len(self.counts), self.batch_size):
             some = slice(start, start + self.batch_size)
-            vectors = self.batch.vectors[some]
-            product = self.product[: len(vectors) * len(tile)].reshape(len(vectors), len(tile))
-            np.matmul(vectors, tile.vectors.T, out=product)
-            nominate(
-                product,
-                tile.penalty,
-                error[some],
-                tile.first,
-                self.batch.labels[some],
-                tile.labels,
-                self.bounds[some],
-                self.columns[some],
-                self.upper[some],
-                self.counts[some],
-            )
+            self._carry_on(some, tile, self._multiply(self.batch.vectors[some], tile.vectors), error)
+
+    def _multiply(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return x @ y.T, in memory that is used again."""
+        return np.matmul(x, y.T, out=self.product[: len(x) * len(y)].reshape(len(x), len(y)))
+
+    def _carry_on(
+        self, some: slice, tile: Tile, product: np.ndarray, error: np.ndarray, reach: np.ndarray | None = None
+    ) -> None:
+        """Look through the scores of some queries, or, with a reach, through upper bounds of them."""
+        from .compiled import nominate
+
+        none, vectors = slice(0), self.batch.vectors[some]
+        nominate(
+            product,
+            tile.penalty,
+            error[some] if reach is None else reach[some],
+            vectors[none] if reach is None else vectors,
+            tile.vectors[none] if reach is None else tile.vectors,
+            error[some],
+            tile.first,
+            self.batch.labels[some],
+            tile.labels,
+            self.bounds[some],
+            self.columns[some],
+            self.upper[some],
+            self.counts[some],
+        )
 
     def candidates(self) -> tuple[np.ndarray, np.ndarray]:
         """Return those that no later one has overtaken."""
