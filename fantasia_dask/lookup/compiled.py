@@ -15,10 +15,11 @@ from .intrinsics import MASK, exact_gap, exact_inner, first_bit, prefetch, reach
 
 __all__ = [
     "block_distances",
-    "count_reaching",
     "exact_hits",
     "measure_rest",
     "nominate",
+    "nominate_pairs",
+    "not_ruled_out",
     "pair_distances",
     "prepare",
     "settle",
@@ -208,38 +209,33 @@ def _reaching(product, penalty, start, least):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def count_reaching(product, penalty, reach, bounds):  # type: ignore[no-untyped-def]
-    """Return how many scores of a tile `nominate` would look at, one by one; parameters as there."""
-    total = 0
-    for i in range(product.shape[0]):
-        least = bounds[i, 0] - reach[i]
-        if penalty.shape[0] == 0:
-            for j in range(product.shape[1]):
-                total += product[i, j] >= least
-        else:
-            for j in range(product.shape[1]):
-                total += product[i, j] - penalty[j] >= least
-    return total
+def _accept(donor, score, slack, bounds, columns, scores, count):  # type: ignore[no-untyped-def]
+    """Add a candidate of one query; return how many it has now, or -1 where there is no room for all."""
+    room = columns.shape[0]
+    if count == room:
+        count = _compact(columns, scores, count, bounds[0])
+        if count > room - room // 4:
+            # Too many rows too close to call: `exact_hits` will look at all of them.
+            return -1
+    columns[count] = donor
+    scores[count] = score + slack
+    if score - slack > bounds[0]:
+        _raise_bound(bounds, score - slack)
+    return count + 1
 
 
 @njit(nogil=True, cache=True)
-def nominate(  # type: ignore[no-untyped-def]
-    product, penalty, reach, queries, donors, error, first, q_labels, r_labels, bounds, columns, scores, counts,
-):  # fmt: skip
+def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns, scores, counts):  # type: ignore[no-untyped-def]
     """Carry on the nomination of candidates through one tile of scores.
 
     Parameters
     ----------
     product : float32 array, shape (b, n)
-        Inner products of b queries and n donors, or upper bounds of them.
+        Inner products of b queries and n donors.
     penalty : float32 array, shape (n,) or (0,)
         Taken off every score of its column (half the squared norm for euclidean distance); empty for cosine.
-    reach : float32 array, shape (b,)
-        How far a true score may exceed the one that `product` gives.
-    queries, donors : float32 arrays, shapes (b, d) and (n, d), or (0, d) twice
-        Where `product` holds bounds: the vectors, of which those pairs that it cannot rule out are multiplied.
     error : float32 array, shape (b,)
-        Bound on the error of a query's scores, of `product` or of the vectors, in this tile.
+        Bound on the error of a query's scores in this tile.
     first : int
         Number of the tile's first column within the block.
     q_labels, r_labels : int64 arrays, shapes (b,) and (n,)
@@ -252,14 +248,13 @@ def nominate(  # type: ignore[no-untyped-def]
         Candidates held per query; -1 when there was no room for all. Changed.
     """
     n = product.shape[1]
-    room = columns.shape[1]
-    penalised, bounded = penalty.shape[0] > 0, donors.shape[0] > 0
+    penalised = penalty.shape[0] > 0
     for i in range(product.shape[0]):
         if counts[i] < 0:
             continue
         count = counts[i]
         slack = error[i]
-        least = bounds[i, 0] - reach[i]
+        least = bounds[i, 0] - slack
         for wide in range(0, n, WIDE):
             if not _any_reaches(product[i, wide : wide + WIDE], penalty[wide : wide + WIDE], least):
                 continue
@@ -268,30 +263,86 @@ def nominate(  # type: ignore[no-untyped-def]
                 while mask != 0:
                     j = start + first_bit(mask)
                     mask &= mask - np.uint64(1)
-                    if q_labels[i] >= 0 and q_labels[i] == r_labels[j]:
+                    score = product[i, j] - penalty[j] if penalised else product[i, j]
+                    if score < least or (q_labels[i] >= 0 and q_labels[i] == r_labels[j]):
                         continue
-                    score = _inner32(queries[i], donors[j]) if bounded else product[i, j]
-                    if penalised:
-                        score -= penalty[j]
-                    if score < bounds[i, 0] - slack:
-                        continue
-                    if count == room:
-                        count = _compact(columns[i], scores[i], count, bounds[i, 0])
-                        if count > room - room // 4:
-                            # Too many rows too close to call: `exact_hits` will look at all of them.
-                            count = -1
-                            break
-                    columns[i, count] = first + j
-                    scores[i, count] = score + slack
-                    count += 1
-                    if score - slack > bounds[i, 0]:
-                        _raise_bound(bounds[i], score - slack)
-                        least = bounds[i, 0] - reach[i]
+                    count = _accept(first + j, score, slack, bounds[i], columns[i], scores[i], count)
+                    if count < 0:
+                        break
+                    least = bounds[i, 0] - slack
                 if count < 0:
                     break
             if count < 0:
                 break
         counts[i] = count
+
+
+@njit(nogil=True, cache=True)
+def not_ruled_out(product, penalty, reach, bounds, queries, donors):  # type: ignore[no-untyped-def]
+    """List the pairs whose upper bound reaches the least score that counts.
+
+    Parameters
+    ----------
+    product : float32 array, shape (b, n)
+        Upper bounds of inner products.
+    penalty : float32 array, shape (n,) or (0,)
+        As for `nominate`.
+    reach : float32 array, shape (b,)
+        How far a score may exceed its bound.
+    bounds : float32 array, shape (b, k)
+        As for `nominate`.
+    queries, donors : int32 arrays, shape (room,)
+        The pairs. Overwritten.
+
+    Returns
+    -------
+    int
+        How many; -1 where there is no room for all.
+    """
+    found, room, n = 0, queries.shape[0], product.shape[1]
+    for i in range(product.shape[0]):
+        least = bounds[i, 0] - reach[i]
+        if not _any_reaches(product[i], penalty, least):
+            continue
+        for start in range(0, n, MASK):
+            mask = _reaching(product[i], penalty, start, least)
+            while mask != 0:
+                if found == room:
+                    return -1
+                queries[found] = i
+                donors[found] = start + first_bit(mask)
+                mask &= mask - np.uint64(1)
+                found += 1
+    return found
+
+
+@njit(nogil=True, cache=True)
+def nominate_pairs(  # type: ignore[no-untyped-def]
+    pair_queries, pair_donors, product, penalty, reach, queries, donors, error, first, q_labels, r_labels,
+    bounds, columns, scores, counts,
+):  # fmt: skip
+    """Multiply some pairs, and carry on the nomination with their scores.
+
+    Parameters
+    ----------
+    pair_queries, pair_donors : int32 arrays, shape (pairs,)
+        In the order of the queries.
+    product, penalty, reach
+        As for `not_ruled_out`: a pair that is ruled out by now is left out.
+    queries, donors : float32 arrays, shapes (b, d) and (n, d)
+    error, first, q_labels, r_labels, bounds, columns, scores, counts
+        As for `nominate`.
+    """
+    for p in range(pair_queries.shape[0]):
+        i, j = pair_queries[p], pair_donors[p]
+        if counts[i] < 0 or (q_labels[i] >= 0 and q_labels[i] == r_labels[j]):
+            continue
+        less = penalty[j] if penalty.shape[0] else np.float32(0)
+        if product[i, j] - less < bounds[i, 0] - reach[i]:
+            continue
+        score = _inner32(queries[i], donors[j]) - less
+        if score >= bounds[i, 0] - error[i]:
+            counts[i] = _accept(first + j, score, error[i], bounds[i], columns[i], scores[i], counts[i])
 
 
 @njit(nogil=True, cache=True)

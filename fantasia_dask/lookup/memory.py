@@ -1,7 +1,8 @@
 """Bytes per lookup task, and the blocks that fit a budget.
 
-A task holds a block of queries, a block of the reference, one tile of it in float32, one tile of scores, and the
-candidates of its queries. All of it follows from the shapes, so it is known before anything is read.
+A task holds a block of queries, a block of the reference, one tile of it in float32, one tile of scores, the few
+coordinates that short products take, and the candidates of its queries. All of it follows from the shapes, so it is
+known before anything is read.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..errors import InputError
 from ..schema import HIT
 from ..store import CHUNK_ROWS
 from .nomination import TILE_ROWS
+from .projection import PIECE, coordinates_of
 
 __all__ = ["LookupPlan", "plan_lookup", "task_bytes", "worker_budget"]
 
@@ -54,7 +56,7 @@ def task_bytes(
     Examples
     --------
     >>> task_bytes(1024, 32768, d=1024, k=5, batch_size=1024, query_itemsize=4, reference_itemsize=2) // 10**6
-    115
+    117
     """
     tile = min(TILE_ROWS, reference_rows)
     batch = min(batch_size, query_rows)
@@ -62,9 +64,10 @@ def task_bytes(
     ahead = 2 * min(CHUNK_ROWS, reference_rows)  # the chunk that is read ahead, while it is put in its place
     reference = (reference_rows + ahead) * d * reference_itemsize
     scores = tile * d * 4 + batch * tile * 4
+    short = (query_rows + tile) * coordinates_of(d) * 4 + PIECE * PIECE  # coordinates, and the pairs they leave
     candidates = query_rows * (4 * k + 8 * (2 * k + 64) + 16 + 3 * HIT.itemsize * k)
     numbers = 8 * (5 * reference_rows + 5 * query_rows)
-    return queries + reference + scores + candidates + numbers
+    return queries + reference + scores + short + candidates + numbers
 
 
 def plan_lookup(

@@ -217,28 +217,16 @@ class Compiled:
         """Return x @ y.T, in memory that is used again."""
         return np.matmul(x, y.T, out=self.product[: len(x) * len(y)].reshape(len(x), len(y)))
 
-    def _carry_on(
-        self, some: slice, tile: Tile, product: np.ndarray, error: np.ndarray, reach: np.ndarray | None = None
-    ) -> None:
-        """Look through the scores of some queries, or, with a reach, through upper bounds of them."""
+    def _carry_on(self, some: slice, tile: Tile, product: np.ndarray, error: np.ndarray) -> None:
+        """Look through the scores of some queries."""
         from .compiled import nominate
 
-        none, vectors = slice(0), self.batch.vectors[some]
-        nominate(
-            product,
-            tile.penalty,
-            error[some] if reach is None else reach[some],
-            vectors[none] if reach is None else vectors,
-            tile.vectors[none] if reach is None else tile.vectors,
-            error[some],
-            tile.first,
-            self.batch.labels[some],
-            tile.labels,
-            self.bounds[some],
-            self.columns[some],
-            self.upper[some],
-            self.counts[some],
-        )
+        nominate(product, tile.penalty, error[some], *self._state(some, tile))
+
+    def _state(self, some: slice, tile: Tile) -> tuple[Any, ...]:
+        """Return what the nomination of some queries in a tile goes on from."""
+        labels = tile.first, self.batch.labels[some], tile.labels
+        return *labels, self.bounds[some], self.columns[some], self.upper[some], self.counts[some]
 
     def candidates(self) -> tuple[np.ndarray, np.ndarray]:
         """Return those that no later one has overtaken."""

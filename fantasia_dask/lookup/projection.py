@@ -33,13 +33,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .compiled import count_reaching, measure_rest
 from .nomination import UNIT, Batch, Compiled, Tile, product_error
 
 __all__ = ["Projected", "Subspace", "pays"]
 
 PIECE = 512  # queries, and donors, of one short product: 1 MB of bounds stays in a core's cache
-SAMPLE = 1024  # vectors of either side that the basis follows from
+SAMPLE = 512  # vectors of either side that the basis follows from
+LOOSE = 24  # times k donors are multiplied in full before bounds can rule out most others, if the basis is any good
 FEW = 1 / 16  # of the pairs: more of them are multiplied together faster than one by one
 APPENDED = 3
 UNDERFLOW = 2.0**-100  # more than coordinates that underflow may lose of a score, of vectors no longer than 1
@@ -47,7 +47,7 @@ UNDERFLOW = 2.0**-100  # more than coordinates that underflow may lose of a scor
 
 def coordinates_of(d: int) -> int:
     """Return how many coordinates are taken: with what is appended, an eighth of d in whole vectors of 16 numbers."""
-    return max(16, 16 * round(d / 128)) - APPENDED
+    return min(d, max(16, 16 * round(d / 128)) - APPENDED)
 
 
 def pays(b: int, n: int, d: int) -> bool:
@@ -71,8 +71,8 @@ class Subspace:
 
     Attributes
     ----------
-    basis : float32 array, shape (d, m)
-        Orthonormal directions.
+    basis : float32 array, shape (d, m + 3)
+        Orthonormal directions; then nothing, three times, which leaves room for what is appended to coordinates.
     excess : float
         How far from orthonormal they are: the Frobenius norm of V'V - 1.
     """
@@ -87,14 +87,14 @@ class Subspace:
         Examples
         --------
         >>> space = Subspace.of(np.ones((4, 64), "f4"), 1)
-        >>> bool(np.allclose(abs(space.basis), 1 / 8)), space.excess < 1e-5
+        >>> bool(np.allclose(abs(space.basis[:, 0]), 1 / 8)), space.excess < 1e-5
         (True, True)
         """
         basis = np.random.default_rng(0).standard_normal((sample.shape[1], m), np.float32)
         for _ in range(2):
             basis, _ = np.linalg.qr(sample.T @ (sample @ basis))
         wide = basis.astype(np.float64)
-        return cls(np.ascontiguousarray(basis), float(np.linalg.norm(wide.T @ wide - np.eye(m))))
+        return cls(np.pad(basis, ((0, 0), (0, APPENDED))), float(np.linalg.norm(wide.T @ wide - np.eye(m))))
 
     @property
     def gamma(self) -> float:
@@ -104,15 +104,15 @@ class Subspace:
     @property
     def terms(self) -> float:
         """How many numbers added up would be off by as much as the short product, but for what it bounds itself."""
-        m = self.basis.shape[1]
+        m = self.basis.shape[1] - APPENDED
         return 1.1 * (m + 8) + (1.2 * self.excess + m * self.gamma**2) / UNIT
 
     def coordinates(self, vectors: np.ndarray) -> np.ndarray:
         """Return the coordinates of vectors, with what `measure_rest` appends: float32, shape (n, m + 3)."""
-        d, m = self.basis.shape
-        found = np.empty((len(vectors), m + APPENDED), np.float32)
-        np.matmul(vectors, self.basis, out=found[:, :m])
-        measure_rest(vectors, self.gamma, 1.2 * self.excess + d * 2.0**-50, found)
+        from .compiled import measure_rest
+
+        found = vectors @ self.basis
+        measure_rest(vectors, self.gamma, 1.2 * self.excess + vectors.shape[1] * 2.0**-50, found)
         return found
 
 
@@ -129,7 +129,8 @@ class Projected(Compiled):
 
     def __init__(self, batch: Batch, k: int, batch_size: int):
         super().__init__(batch, k, batch_size)
-        self.loose = 24 * k  # donors after which the bounds rule out most others, if the basis is any good
+        self.loose = LOOSE * k
+        self.pairs = np.empty((2, int(FEW * PIECE * PIECE)), np.int32)
         self.m = coordinates_of(batch.vectors.shape[1])
         self.space: Subspace | None = None
         self.useful = True
@@ -150,13 +151,25 @@ class Projected(Compiled):
                 part = tile.part(first, first + PIECE)
                 if part.first >= self.loose:
                     tried += 1
-                    most = self._multiply(self.queries[some], y[first : first + PIECE])
-                    if count_reaching(most, part.penalty, reach[some], self.bounds[some]) < FEW * most.size:
+                    if self._rule_out(some, part, y[first : first + PIECE], error, reach):
                         ruled += 1
-                        self._carry_on(some, part, most, error, reach)
                         continue
                 self._carry_on(some, part, self._multiply(self.batch.vectors[some], part.vectors), error)
         self.useful = ruled >= tried / 2
+
+    def _rule_out(self, some: slice, tile: Tile, y: np.ndarray, error: np.ndarray, reach: np.ndarray) -> bool:
+        """Carry on with the pairs that short products leave, if these are few."""
+        from .compiled import nominate_pairs, not_ruled_out
+
+        most = self._multiply(self.queries[some], y)
+        how = most, tile.penalty, reach[some]
+        pairs = self.pairs[:, : int(FEW * most.size)]
+        found = not_ruled_out(*how, self.bounds[some], *pairs)
+        if found < 0:
+            return False
+        vectors = self.batch.vectors[some], tile.vectors
+        nominate_pairs(*pairs[:, :found], *how, *vectors, error[some], *self._state(some, tile))
+        return True
 
     def _begin(self, tile: Tile) -> None:
         x, y = self.batch.vectors, tile.vectors
