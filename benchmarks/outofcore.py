@@ -54,10 +54,7 @@ def main() -> None:
         for share, limit in CASES:
             r = int(options.references * share)
             lines.append(measured(reference, queries, r, limit, count, options))
-    print_table(
-        ("references", "on disk", "workers", "limit each", "peak", "÷ limit", "seconds, cold", "rate ÷ in memory"),
-        lines,
-    )
+    print_table(HEADER, lines)
 
 
 def measured(reference, queries, r, limit, count, options) -> list[str]:

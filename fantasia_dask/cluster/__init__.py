@@ -19,7 +19,7 @@ from .checks import check_files, check_workers
 from .joined import joined
 from .shape import Workers, workers_joined, workers_started
 from .slurm import slurm_cluster
-from .started import cuda_cluster, local_cluster, scratch, usable_cores, visible_gpus
+from .started import bound_device_memory, cuda_cluster, local_cluster, scratch, usable_cores, visible_gpus
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -68,7 +68,8 @@ def connect(
     memory_limit : int or str, optional
         Memory of each worker started here, in bytes or as ``"8GB"``.
     device_memory_limit : int or str, optional
-        Memory of each GPU above which a worker of a CUDA cluster moves what it keeps there to the host.
+        Memory of each GPU that a worker of a CUDA cluster fills at most: the lookup halves its tiles, and what Dask
+        keeps there moves to the host.
     slurm : mapping, optional
         How jobs are asked for: the keys of `fantasia_dask.config.SlurmSettings`.
     security : mapping or Security, optional
@@ -119,7 +120,10 @@ def connect(
                 else:
                     cluster = local_cluster(*shape, spilled, dashboard)
                 opened.enter_context(cluster)
-            yield opened.enter_context(_client_of(cluster))
+            started = opened.enter_context(_client_of(cluster))
+            if kind == "cuda" and device_memory_limit is not None:
+                started.run(bound_device_memory, device_memory_limit)
+            yield started
 
 
 @contextmanager

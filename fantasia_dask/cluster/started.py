@@ -14,7 +14,16 @@ from typing import Any
 from ..errors import InputError
 from ..stopping import last_act
 
-__all__ = ["LOOPBACK", "cuda_cluster", "local_cluster", "scratch", "served", "usable_cores", "visible_gpus"]
+__all__ = [
+    "LOOPBACK",
+    "bound_device_memory",
+    "cuda_cluster",
+    "local_cluster",
+    "scratch",
+    "served",
+    "usable_cores",
+    "visible_gpus",
+]
 
 LOOPBACK = "127.0.0.1"
 
@@ -98,6 +107,16 @@ def cuda_cluster(
         **budget,
         **served(dashboard),
     )
+
+
+def bound_device_memory(limit: int | str) -> None:
+    """Let CuPy take no more of this worker's GPU than that; a tile of the lookup that asks for more is halved."""
+    if importlib.util.find_spec("cupy") is None:
+        return
+    import cupy  # type: ignore[import-not-found, unused-ignore]
+    from dask.utils import parse_bytes
+
+    cupy.get_default_memory_pool().set_limit(size=int(parse_bytes(limit)))
 
 
 def served(dashboard: bool) -> dict[str, Any]:

@@ -239,9 +239,10 @@ class Compiled:
 class OnArrays:
     """Nomination with the functions of an array namespace: CuPy on a GPU, NumPy in tests.
 
-    A tile travels to the device as it is stored and is prepared there. Its k + SPARE best scores join those kept so
-    far, of which again the best are kept. What was ever left out scored no more than `dropped`; where that cannot
-    reach the k-th best lower bound, nobody was missed. A tile for which the device has not enough memory is halved.
+    A tile travels to the device as it is stored, while the one before is multiplied, and is prepared there. Its
+    k + SPARE best scores join those kept so far, of which again the best are kept. What was ever left out scored no
+    more than `dropped`; where that cannot reach the k-th best lower bound, nobody was missed. A tile for which the
+    device has not enough memory is halved.
 
     Parameters
     ----------
@@ -256,6 +257,7 @@ class OnArrays:
         self.batch, self.k, self.xp = batch, k, xp
         self.vectors, self.labels = xp.asarray(batch.vectors), xp.asarray(batch.labels)
         self.separates = bool((batch.labels >= 0).any())
+        self.copies = xp.cuda.Stream(non_blocking=True) if hasattr(xp, "cuda") else None
         self.error = np.zeros(b, np.float32)
         self.kept = (
             xp.empty((b, 0), np.float32),  # scores
@@ -278,8 +280,7 @@ class OnArrays:
 
     def _with(self, tile: Tile) -> tuple[Any, Any, Any]:
         xp, room = self.xp, self.k + SPARE
-        stored = xp.asarray(tile.raw)
-        wide = (stored.view(np.float16) if stored.dtype == np.uint16 else stored).astype(np.float64)
+        wide = self._widened(tile.raw)
         wide *= xp.asarray(tile.factors)[:, None]
         scores = self.vectors @ wide.astype(np.float32).T
         if len(tile.penalty):
@@ -293,6 +294,24 @@ class OnArrays:
         scores, places, left_out_too = _best(xp, xp.concatenate([kept, scores], axis=1), room)
         dropped = xp.maximum(dropped, xp.maximum(left_out, left_out_too))
         return scores, xp.take_along_axis(columns, places, axis=1), dropped
+
+    def _widened(self, raw: np.ndarray) -> Any:
+        """Bring stored vectors to the device, in float64, by a stream of copies that does not wait for the products.
+
+        CuPy stages what it copies in page-locked memory and goes on at once. What is copied is read by the first step
+        of a tile's work only; the next copy waits for that step, since it may be given the same memory.
+        """
+        if self.copies is None:
+            stored = self.xp.asarray(raw)
+        else:
+            with self.copies:
+                stored = self.xp.asarray(raw)
+            products = self.xp.cuda.get_current_stream()
+            products.wait_event(self.copies.record())
+        wide = (stored.view(np.float16) if stored.dtype == np.uint16 else stored).astype(np.float64)
+        if self.copies is not None:
+            self.copies.wait_event(products.record())
+        return wide
 
     def candidates(self) -> tuple[np.ndarray, np.ndarray]:
         """Bring the candidates to the host: those whose upper bound reaches the k-th best lower bound."""

@@ -2,13 +2,16 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fantasia_dask import cluster
 from fantasia_dask.cluster import check_files, checks, connect, usable_cores
+from fantasia_dask.cluster.started import bound_device_memory
 from fantasia_dask.errors import InputError
 
 
@@ -230,6 +233,16 @@ def test_cuda__not_possible_here(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(InputError, match=r"set cluster\.kind: local"), connect("cuda"):
         pass
+
+
+def test_bound_device_memory__limits_the_pool_of_cupy(monkeypatch):
+    asked = {}
+    pool = SimpleNamespace(set_limit=lambda size: asked.update(size=size))
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(get_default_memory_pool=lambda: pool, __spec__=object()))
+    bound_device_memory(20 * 10**9)
+    assert asked == {"size": 20 * 10**9}
+    bound_device_memory("8GB")
+    assert asked == {"size": 8 * 10**9}
 
 
 def versions(python="3.11.7.final.0", **packages):

@@ -89,6 +89,54 @@ def test_on_arrays__halves_a_tile_that_does_not_fit(monkeypatch):
         tile_hits(queries, reference, np.arange(1000), k=7, xp=ShortOfMemory(0))
 
 
+class Streams(types.SimpleNamespace):
+    """NumPy, on a device whose streams write down what waits for what."""
+
+    def __init__(self):
+        super().__init__(log=[], stack=["products"])
+        self.cuda = types.SimpleNamespace(
+            Stream=lambda non_blocking: FakeStream("copies", self),
+            get_current_stream=lambda: FakeStream("products", self),
+        )
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def asarray(self, array):
+        if array.ndim == 2 and array.dtype == np.uint16:
+            self.log.append(f"tile copied by {self.stack[-1]}")
+        return np.asarray(array)
+
+
+class FakeStream:
+    def __init__(self, name, device):
+        self.name, self.device = name, device
+
+    def __enter__(self):
+        self.device.stack.append(self.name)
+
+    def __exit__(self, *error):
+        self.device.stack.pop()
+
+    def record(self):
+        return self.name
+
+    def wait_event(self, event):
+        self.device.log.append(f"{self.name} wait for {event}")
+
+
+def test_on_arrays__copies_behind_the_product(monkeypatch):
+    """A tile is copied by a stream of its own, and the next copy waits until it has been read."""
+    monkeypatch.setattr("fantasia_dask.lookup.nomination._largest", lambda xp, s, n: np.argsort(s, axis=1)[:, -n:])
+    monkeypatch.setattr("fantasia_dask.lookup.donors.TILE_ROWS", 400)
+    rng = np.random.default_rng(6)
+    queries, reference = (rng.standard_normal((n, 16)).astype("f2") for n in (20, 1000))
+    device = Streams()
+    hits = tile_hits(queries, reference, np.arange(1000), k=7, xp=device)
+    assert hits.tobytes() == tile_hits(queries, reference, np.arange(1000), k=7).tobytes()
+    assert device.log == 3 * ["tile copied by copies", "products wait for copies", "copies wait for products"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     d=st.integers(1, 700),
