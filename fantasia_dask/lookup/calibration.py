@@ -1,4 +1,4 @@
-"""How fast this machine looks up: a few tiles of the real kernel, timed on a real chunk of a reference."""
+"""How fast this machine looks up: a few tiles of the real kernel, timed on real chunks of a reference."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Speed", "calibrate"]
 
 MOST_QUERIES = 2048  # enough for a tile to be prepared as seldom as it is in a run
+CHUNKS = 4  # enough for the bounds to be as tight as they are in a run, nearly
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Speed:
 def calibrate(
     reference: StoredArray, present: np.ndarray, *, q: int, threads: int, seconds: float, how: Mapping[str, Any]
 ) -> Speed:
-    """Read a chunk from the middle of the reference and multiply it with vectors of its own for some seconds.
+    """Read chunks from the middle of the reference and look vectors of their own up in them for some seconds.
 
     Parameters
     ----------
@@ -60,17 +61,18 @@ def calibrate(
     Raises
     ------
     InputError
-        If the chunk cannot be read or holds no vector.
+        If the chunks cannot be read or hold no vector.
     """
-    first = reference.shape[0] // 2 // reference.chunk_rows * reference.chunk_rows
+    rows = CHUNKS * reference.chunk_rows
+    first = max(0, reference.shape[0] - rows) // 2 // reference.chunk_rows * reference.chunk_rows
     begun = perf_counter()
-    chunk = reference[first : first + reference.chunk_rows]
+    chunks = reference[first : first + rows]
     reading = perf_counter() - begun
-    donors = chunk[present[first : first + len(chunk)] & np.isfinite(chunk).all(axis=1)]
+    donors = chunks[present[first : first + len(chunks)] & np.isfinite(chunks).all(axis=1)]
     if not len(donors):
-        raise InputError(f"{reference.path} has no vector in rows {first} to {first + len(chunk)}: nothing to time.")
+        raise InputError(f"{reference.path} has no vector in rows {first} to {first + len(chunks)}: nothing to time.")
     pairs, working = _time_tiles(donors[: max(1, min(q, MOST_QUERIES))], donors, threads, seconds, how)
-    return Speed(pairs / working / threads, chunk.nbytes / reading, threads)
+    return Speed(pairs / working / threads, chunks.nbytes / reading, threads)
 
 
 def _time_tiles(

@@ -20,6 +20,7 @@ __all__ = [
     "nominate",
     "nominate_pairs",
     "not_ruled_out",
+    "orthonormalise",
     "pair_distances",
     "prepare",
     "settle",
@@ -70,10 +71,10 @@ def _widen_of(stored, wide):  # type: ignore[no-untyped-def]
     def half(stored, wide):  # type: ignore[no-untyped-def]
         for c in range(stored.shape[0]):
             wide[c] = value(stored[c])
-        return np.float64(_square32(wide))
+        return np.float64(_inner32(wide, wide))
 
     def single(stored, wide):  # type: ignore[no-untyped-def]
-        return _square64(stored)
+        return _inner64(stored, stored)
 
     return half if isinstance(stored.dtype, types.Integer) else single
 
@@ -98,14 +99,6 @@ def _multiply_of(stored, wide, factor):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _square32(x):  # type: ignore[no-untyped-def]
-    total = np.float32(0)
-    for c in range(x.shape[0]):
-        total += x[c] * x[c]
-    return total
-
-
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def _inner32(x, y):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     for c in range(x.shape[0]):
@@ -114,11 +107,31 @@ def _inner32(x, y):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def _square64(x):  # type: ignore[no-untyped-def]
+def _inner64(x, y):  # type: ignore[no-untyped-def]
     total = 0.0
     for c in range(x.shape[0]):
-        total += np.float64(x[c]) * np.float64(x[c])
+        total += np.float64(x[c]) * np.float64(y[c])
     return total
+
+
+@njit(nogil=True, cache=True)
+def orthonormalise(vectors):  # type: ignore[no-untyped-def]
+    """Make the rows of a float64 array, shape (m, d), orthonormal, in place; a row that depends on others becomes zero.
+
+    Gram-Schmidt, each row twice, which keeps float64 orthogonal to working precision. LAPACK's QR would do, but two of
+    them side by side wait for each other.
+    """
+    for i in range(vectors.shape[0]):
+        before = np.sqrt(_inner64(vectors[i], vectors[i]))
+        for _ in range(2):
+            for j in range(i):
+                along = _inner64(vectors[j], vectors[i])
+                for c in range(vectors.shape[1]):
+                    vectors[i, c] -= along * vectors[j, c]
+        norm = np.sqrt(_inner64(vectors[i], vectors[i]))
+        inverse = 1.0 / norm if norm > 1e-10 * before and norm > 0.0 else 0.0
+        for c in range(vectors.shape[1]):
+            vectors[i, c] *= inverse
 
 
 @njit(nogil=True, cache=True)
@@ -138,7 +151,7 @@ def measure_rest(vectors, gamma, excess, coordinates):  # type: ignore[no-untype
     """
     m = coordinates.shape[1] - 3
     for i in range(vectors.shape[0]):
-        square, inside, absolute = _square64(vectors[i]), 0.0, 0.0
+        square, inside, absolute = _inner64(vectors[i], vectors[i]), 0.0, 0.0
         for c in range(m):
             x = np.float64(coordinates[i, c])
             inside += x * x

@@ -19,8 +19,8 @@ Each query keeps the k best *lower* bounds (score minus error) of its donors; a 
 reach the least of them cannot be among the k nearest. A query with more donors too close to call than there is room
 for (thousands of copies of one sequence) is to be scored against all of them.
 
-Three classes do the same work with different means (the third is `projection.Projected`); another that keeps the promise
-of `Nomination` can take their place.
+Three classes do the same work with different means (the third is `projection.Projected`); another that keeps the
+promise of `Nomination` can take their place.
 
 References
 ----------

@@ -72,9 +72,10 @@ class Subspace:
     Attributes
     ----------
     basis : float32 array, shape (d, m + 3)
-        Orthonormal directions; then nothing, three times, which leaves room for what is appended to coordinates.
+        Orthonormal directions, or zeros where vectors have fewer; then zeros three times, which leaves room for what is
+        appended to coordinates.
     excess : float
-        How far from orthonormal they are: the Frobenius norm of V'V - 1.
+        How far from orthonormal they are: the Frobenius norm of V'V - 1, without the zeros.
     """
 
     basis: np.ndarray
@@ -90,11 +91,17 @@ class Subspace:
         >>> bool(np.allclose(abs(space.basis[:, 0]), 1 / 8)), space.excess < 1e-5
         (True, True)
         """
-        basis = np.random.default_rng(0).standard_normal((sample.shape[1], m), np.float32)
+        from .compiled import orthonormalise
+
+        directions = np.random.default_rng(0).standard_normal((m, sample.shape[1]), np.float32)
         for _ in range(2):
-            basis, _ = np.linalg.qr(sample.T @ (sample @ basis))
-        wide = basis.astype(np.float64)
-        return cls(np.pad(basis, ((0, 0), (0, APPENDED))), float(np.linalg.norm(wide.T @ wide - np.eye(m))))
+            wide = ((directions @ sample.T) @ sample).astype(np.float64)
+            orthonormalise(wide)
+            directions = wide.astype(np.float32)
+        wide = directions.astype(np.float64)
+        gram = wide @ wide.T
+        excess = np.linalg.norm(gram - np.diag(np.diag(gram) > 0.5))
+        return cls(np.ascontiguousarray(np.pad(directions, ((0, APPENDED), (0, 0))).T), float(excess))
 
     @property
     def gamma(self) -> float:

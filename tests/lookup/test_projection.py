@@ -111,6 +111,19 @@ def test_subspace__finds_the_directions_in_which_vectors_are_long():
     np.testing.assert_allclose(found[:, 31], np.abs(found[:, :29]).sum(axis=1), rtol=1e-6)
 
 
+def test_subspace__of_vectors_with_fewer_directions():
+    """Copies of three vectors span three dimensions: nothing lies outside, and no direction is needed for nothing."""
+    three = np.random.default_rng(1).standard_normal((3, 256)).astype("f4")
+    vectors = np.repeat(three, 40, axis=0)
+    space = Subspace.of(vectors, 29)
+    assert space.excess < 1e-5
+    found = space.coordinates(vectors).astype("f8")
+    np.testing.assert_allclose((found[:, :29] ** 2).sum(axis=1), (vectors.astype("f8") ** 2).sum(axis=1), rtol=1e-5)
+    nothing = Subspace.of(np.zeros((5, 64), "f4"), 13)
+    assert not nothing.basis.any()
+    assert nothing.excess == 0
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_projected__leaves_few_pairs(metric, monkeypatch):
     """On vectors such as language models make, one pair in a hundred is left; on noise, all of the work is the old."""
