@@ -291,7 +291,7 @@ def nominate(product, penalty, error, first, q_labels, r_labels, bounds, columns
 
 
 @njit(nogil=True, cache=True)
-def not_ruled_out(product, penalty, reach, bounds, queries, donors):  # type: ignore[no-untyped-def]
+def not_ruled_out(product, penalty, reach, bounds, counts, queries, donors):  # type: ignore[no-untyped-def]
     """List the pairs whose upper bound reaches the least score that counts.
 
     Parameters
@@ -302,8 +302,8 @@ def not_ruled_out(product, penalty, reach, bounds, queries, donors):  # type: ig
         As for `nominate`.
     reach : float32 array, shape (b,)
         How far a score may exceed its bound.
-    bounds : float32 array, shape (b, k)
-        As for `nominate`.
+    bounds, counts : arrays, shapes (b, k) and (b,)
+        As for `nominate`; a query whose count is -1 has no pairs.
     queries, donors : int32 arrays, shape (room,)
         The pairs. Overwritten.
 
@@ -315,7 +315,7 @@ def not_ruled_out(product, penalty, reach, bounds, queries, donors):  # type: ig
     found, room, n = 0, queries.shape[0], product.shape[1]
     for i in range(product.shape[0]):
         least = bounds[i, 0] - reach[i]
-        if not _any_reaches(product[i], penalty, least):
+        if counts[i] < 0 or not _any_reaches(product[i], penalty, least):
             continue
         for start in range(0, n, MASK):
             mask = _reaching(product[i], penalty, start, least)

@@ -171,7 +171,7 @@ class Projected(Compiled):
         most = self._multiply(self.queries[some], y)
         how = most, tile.penalty, reach[some]
         pairs = self.pairs[:, : int(FEW * most.size)]
-        found = not_ruled_out(*how, self.bounds[some], *pairs)
+        found = not_ruled_out(*how, self.bounds[some], self.counts[some], *pairs)
         if found < 0:
             return False
         vectors = self.batch.vectors[some], tile.vectors
