@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
-from ..run_folder import MANIFEST_FORMAT, RunFolder, file_sha256, software_versions, write_table
+from ..report.delimited import write_frame
+from ..run_folder import MANIFEST_FORMAT, RunFolder, file_sha256, software_versions, text_aside
 from ..schema import OUTCOME, Space, names
 from .clock import Clock
 from .job import Job
@@ -108,7 +109,8 @@ def outcome_of(job: Job, folder: RunFolder, status: pd.DataFrame, spaces: Sequen
     if job.reference is not None:
         _explain(job.config, status, {(s.model, s.layer) for s in spaces})
     status = status[names(OUTCOME)]
-    write_table(folder.status, names(OUTCOME), status.itertuples(index=False))
+    with text_aside(folder.status) as file:
+        write_frame(status, file, "\t")
     return status
 
 
