@@ -31,7 +31,7 @@ from fantasia_dask.errors import InputError
 
 SECONDS = 10
 """Of the processor's time: a reading that takes more hangs. A clock on the wall would blame it for its neighbours."""
-PATIENCE = 6
+PATIENCE = 30
 """How many times as long it may take on the wall, where it may wait for what never comes."""
 EXTRA_BYTES = 1_000_000_000
 """More memory than this is hunger."""
@@ -92,6 +92,7 @@ def case_rng(name: str, seed: int, case: int) -> random.Random:
 
 def _child(name: str, seed: int, first: int, cases: int, shared: mmap.mmap, keep: Path) -> None:
     """Read cases until all are done; where it has come to is in shared memory, should it die."""
+    shared[:8] = first.to_bytes(8, "little")
     target = TARGETS[name]
     seeds = target.seeds()
     for alarm in ALARMS:
@@ -152,18 +153,24 @@ def run_target(name: str, cases: int, seed: int, keep: Path) -> dict[str, float]
 
 
 def _watched(pid: int, shared: mmap.mmap) -> tuple[int, int]:
-    """Wait for the child; kill it when one case takes half as long again as its alarms allow."""
-    at, since = -1, time.monotonic()
+    """Wait for the child; kill it when one case takes much longer than its alarms allow."""
+    at, since, spent = -1, time.monotonic(), 0.0
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         now = int.from_bytes(shared[:8], "little")
         if done:
             return os.waitstatus_to_exitcode(status), now
         if now != at:
-            at, since = now, time.monotonic()
-        elif time.monotonic() - since > 1.5 * PATIENCE * SECONDS:
+            at, since, spent = now, time.monotonic(), _processor_seconds(pid)
+        elif time.monotonic() - since > 2 * PATIENCE * SECONDS or _processor_seconds(pid) - spent > 6 * SECONDS:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor's time that a child has had; it may have ended, but has been waited for by no one."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:

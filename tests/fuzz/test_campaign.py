@@ -56,6 +56,7 @@ def test_verdict__what_is_a_finding(campaign, monkeypatch, tmp_path):
     import signal
 
     monkeypatch.setattr(campaign, "SECONDS", 0.2)
+    monkeypatch.setattr(campaign, "PATIENCE", 5)
     before = {alarm: signal.signal(alarm, campaign._alarm) for alarm in campaign.ALARMS}
 
     def refuse(folder, name):

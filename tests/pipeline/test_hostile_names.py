@@ -359,7 +359,6 @@ def test_drawings__well_formed(folder):
 def test_anndata(base, folder, tmp_path):
     anndata = pytest.importorskip("anndata", reason="needs the extra anndata")
     table = open_run(folder).to_anndata()
-    table.write_h5ad(tmp_path / "run.h5ad")
     assert table.obs_names.tolist() == table.obs["Sim_layer_0_donor"].tolist() == NAMES
     with pytest.raises(InputError, match="NUL"):
         export_vectors(base / "queries.zarr", tmp_path / "out.h5ad")
