@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import unicodedata
 import warnings
 import xml.etree.ElementTree as ET
 from typing import get_args
@@ -28,7 +29,7 @@ from fantasia_dask.interchange import import_vectors
 from fantasia_dask.interchange.outputs import export_vectors
 from fantasia_dask.progress import Progress
 from fantasia_dask.reference.build import ReferenceTables, typed
-from fantasia_dask.reference.bundle import write_reference
+from fantasia_dask.reference.bundle import describe, write_reference
 from fantasia_dask.report.delimited import BLANKS, restored, unescaped
 from fantasia_dask.report.words import shortened
 from fantasia_dask.schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space
@@ -126,7 +127,7 @@ def write_world(folder):
 
 @pytest.fixture(scope="module")
 def base(client, tmp_path_factory):
-    """A folder with a finished run, all its outputs on."""
+    """A folder with a finished run, all its outputs on; what it would say on a terminal does nothing to one."""
     folder = tmp_path_factory.mktemp("names")
     write_world(folder)
     settings = {
@@ -140,7 +141,10 @@ def base(client, tmp_path_factory):
         "raw_csv": True,
         "embedding": {"models": {"Sim": {"layer_index": [0, 1]}}},
     }
-    run(make_config(settings), client=client, progress=Progress(quiet=True))
+    said = run(make_config(settings), client=client, progress=Progress(quiet=True)).text()
+    assert not [sign for sign in said if unicodedata.category(sign) == "Cc" and sign != "\n"]
+    assert max(map(len, said.split("\n"))) < 400
+    assert "../../x" in said
     return folder
 
 
@@ -346,6 +350,12 @@ def test_sequences__biopython(folder):
 
     records = [record.id for record in SeqIO.parse(folder / "sequences.fasta", "fasta")]
     assert records == [f"Q{i}" for i in range(4)] + [f"R{i}" for i in range(len(NAMES))]
+
+
+def test_reference_info__for_a_terminal(base):
+    said = describe(base / "reference")
+    assert not [sign for sign in said if unicodedata.category(sign) == "Cc" and sign != "\n"]
+    assert max(map(len, said.split("\n"))) < 400
 
 
 def test_drawings__well_formed(folder):
