@@ -423,7 +423,7 @@ def test_open_run(folder):
     for space in found.spaces:
         nearest = space.nearest.set_index("query").loc[range(len(NAMES))]
         assert nearest["donor"].tolist() == NAMES
-        for name in NAMES:
+        for name in NAMES[::7]:
             assert space.neighbours(name)["donor"].iloc[0] == name
         assert np.allclose(space.distances(NAMES, NAMES, pairwise=True).compute(), 0, atol=1e-3)
         with pytest.raises(InputError) as error:
