@@ -6,6 +6,7 @@ everything else to standard error. A user's mistake is one sentence and exit cod
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from collections.abc import Sequence
@@ -52,6 +53,10 @@ def _code_of(arguments: Sequence[str] | None, stop: Stop) -> Any:
         click.echo("interrupted: the same command takes the run up again.", err=True)
         return stop.code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = InputError(f"{error.filename} cannot be the name of a file, as it is too long: expected a path.")
+            click.echo(f"error: {without_secrets(str(name))}", err=True)
+            return 2
         error.add_note(
             f"This is a bug in fantasia-dask {__version__}. Please report it with the lines above: {REPORT_TO}"
         )

@@ -71,6 +71,8 @@ PLAIN_WORDS = {
 }
 """What pydantic says in a programmer's words."""
 
+HALF_SIGN = re.compile("[\ud800-\udfff]")
+
 ANY_KEY = "<Key>"
 """Stands in a dotted key for a name that the user chooses."""
 
@@ -140,10 +142,12 @@ def make_config(
         ...
     fantasia_dask.errors.InputError: unknown key limit_per_entri in the configuration. Did you mean limit_per_entry?
     """
+    _refuse_half_signs(mapping, source)
     changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
     changed: dict[str, Any] = {}
     for key, value in changes.items():
         _put(changed, _split(key), value)
+    _refuse_half_signs(changed, "an override")
     values = _anchored({"base_directory": ".", **mapping}, Config, Path(folder), source)
     values = _merged(values, _anchored(changed, Config, Path(), "an override"))
     try:
@@ -291,10 +295,25 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _refuse_half_signs(values: Any, source: str, key: str = "") -> None:
+    """Refuse text that is none: half a surrogate pair, which YAML can spell and no file can hold."""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            _refuse_half_signs(name, source, key)
+            _refuse_half_signs(value, source, f"{key}.{name}".lstrip("."))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            _refuse_half_signs(value, source, key)
+    elif isinstance(values, str | Path) and HALF_SIGN.search(str(values)):
+        raise InputError(f"{key or 'a key'} in {source} holds half a surrogate pair, which is no text: write it again.")
+
+
 # Paths -----------------------------------------------------------------------------------------------------------
 
 
-def _anchored(values: Mapping[str, Any], model: type[BaseModel], folder: Path, source: str) -> dict[str, Any]:
+def _anchored(
+    values: Mapping[str, Any], model: type[BaseModel], folder: Path, source: str, prefix: str = ""
+) -> dict[str, Any]:
     """Make every path in a tree absolute, seen from a folder."""
     anchored = dict(values)
     for name, field in model.model_fields.items():
@@ -303,27 +322,41 @@ def _anchored(values: Mapping[str, Any], model: type[BaseModel], folder: Path, s
         if inner is not None and isinstance(value, Mapping):
             nested = value if keyed else {"": value}
             placed = {
-                key: _anchored(item, inner, folder, source) if isinstance(item, Mapping) else item
+                key: _anchored(item, inner, folder, source, f"{prefix}{name}." + (f"{key}." if keyed else ""))
+                if isinstance(item, Mapping)
+                else item
                 for key, item in nested.items()
             }
             anchored[name] = placed if keyed else placed[""]
         elif isinstance(value, str | Path) and _is_path(name, field) and not (name == "input" and value == "-"):
-            anchored[name] = _absolute(value, folder, name, source)
+            anchored[name] = _absolute(value, folder, prefix + name, source)
     return anchored
 
 
 def _absolute(value: str | Path, folder: Path, name: str, source: str) -> str:
     if not str(value).strip() or "\0" in str(value):
-        raise InputError(f"{name} in {source} is empty: expected a path, or leave the key out.")
+        found = "holds a NUL" if "\0" in str(value) else "is empty"
+        raise InputError(f"{name} in {source} {found}: expected a path, or leave the key out.")
+    try:
+        path = folder / Path(value).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{name} in {source} begins with {str(value).split('/')[0]!r}, which is no user of this machine: "
+            "expected a path; a name that begins so is written ./~name."
+        ) from error
     # not Path.resolve: a link into another disk stays the name that the user chose
-    return os.path.abspath(folder / Path(value).expanduser())  # noqa: PTH100
+    return os.path.abspath(path)  # noqa: PTH100
 
 
 def _find_fantasia_input(mapping: dict[str, Any], folder: Path) -> None:
     """FANTASIA reads its input relative to the current folder: do so where only that finds it."""
     given = mapping.get("input")
-    if isinstance(given, str) and given.strip() and not (folder / given).exists() and Path(given).exists():
+    if isinstance(given, str) and given.strip() and not _is_there(folder / given) and _is_there(given):
         mapping["input"] = str(Path(given).absolute())
+
+
+def _is_there(path: str | Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 (Path's raises where a name is too long for a file)
 
 
 # One sentence ----------------------------------------------------------------------------------------------------

@@ -6,12 +6,24 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["FantasiaWarning", "InputError", "did_you_mean"]
+__all__ = ["FantasiaWarning", "InputError", "did_you_mean", "one_line"]
 
 LONGEST = 1200
 """Characters of a message."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line ends, turned directions and half pairs."""
+
+
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """Return a text as a terminal and a log show it and do not obey it, whatever file it came from; shortened.
+
+    Examples
+    --------
+    >>> one_line("found 'a\\nb\\x1b[2J'."), one_line("x" * 5000, 20)
+    ("found 'a b\\\\x1b[2J'.", 'xxxxxxxxxx ... xxxxx')
+    """
+    line = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text.replace("\n", " "))
+    return line if len(line) <= longest else f"{line[: longest // 2]} ... {line[-longest // 4 :]}"
 
 
 class InputError(Exception):
@@ -34,14 +46,14 @@ class InputError(Exception):
     """
 
     def __str__(self) -> str:
-        line = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], super().__str__().replace("\n", " "))
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 4 :]}"
-        return line
+        return one_line(super().__str__())
 
 
 class FantasiaWarning(UserWarning):
     """Something that the user should know and that does not stop the work."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

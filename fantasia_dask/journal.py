@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .errors import one_line
+
 __all__ = ["Journal", "without_secrets"]
 
 IN_ADDRESS = re.compile(
@@ -49,7 +51,7 @@ class Journal:
 
     def write(self, text: str, event: str = "note", **facts: Any) -> None:
         """Add one line; `facts` go beside it into ``events.jsonl``."""
-        now = datetime.now(UTC)
+        now, text = datetime.now(UTC), one_line(text)
         entry = {"time": now.isoformat(timespec="milliseconds"), "event": event, "text": text, **facts}
         plain = f"{now.astimezone():%Y-%m-%d %H:%M:%S} {text}"
         with self._lock:

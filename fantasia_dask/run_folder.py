@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -35,7 +34,6 @@ __all__ = [
     "write_aside",
     "write_json",
     "write_parquet",
-    "write_table",
 ]
 
 REPORTED_PACKAGES = (
@@ -242,14 +240,6 @@ def write_aside(path: Path, content: str) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file aside, keys in the order given."""
     write_aside(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a tab-separated table aside; a field that holds a tab, quote or newline is quoted."""
-    with text_aside(path) as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
 
 
 def file_sha256(path: Path) -> str:

@@ -79,7 +79,7 @@ def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
             text.detach()  # else it would close standard input when it goes
         return
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 (Path's raises where the name is too long)
         raise InputError(f"{path} does not exist: expected a file.")
     try:
         opener: Callable[..., IO[bytes]] = OPENERS.get(path.suffix, open)

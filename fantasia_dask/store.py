@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ CHUNK_ROWS = 4096
 
 ENCODING = "fantasia-dask-embeddings"
 ENCODING_VERSION = "1"
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 STORED_DTYPES = ("float16", "float32")
 MAX_DIMENSION = 65_536
 """No model comes near; a larger d is a damaged or hostile file, refused before memory is asked for."""
@@ -326,6 +328,8 @@ class StoreWriter:
         self.chunk_rows = chunk_rows
         self.n = len(ids)
         self._hdf5 = self.path.suffix in HDF5_SUFFIXES
+        for name in ids:
+            check_text(name, hdf5=self._hdf5)
         remove(self.partial)
         self.partial.parent.mkdir(parents=True, exist_ok=True)
         if self._hdf5:
@@ -443,6 +447,20 @@ class StoreWriter:
             self.commit()
         else:
             self.discard()
+
+
+def check_text(name: str, *, hdf5: bool) -> None:
+    """Refuse an id that a file cannot hold: HDF5 ends a text at NUL, and nothing writes half of a surrogate pair.
+
+    Raises
+    ------
+    InputError
+        Naming the protein.
+    """
+    if hdf5 and "\0" in name:
+        raise InputError(f"protein {name!r} has a NUL in its name, which HDF5 cannot hold: rename it or use .zarr.")
+    if LONE_SURROGATE.search(name):
+        raise InputError(f"protein {name!r} has half a surrogate pair in its name, which is no text: rename it.")
 
 
 def remove(path: Path) -> None:

@@ -281,3 +281,11 @@ def test_process__exit_code_and_no_traceback(here):
     assert done.returncode == 2
     assert done.stderr == "error: none.yaml does not exist: expected a configuration file (YAML).\n"
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["run"], ["reference", "info"], ["report"], ["doctor"]])
+def test_a_name_that_is_too_long(command, capsys):
+    assert run(*command, "a" * 300) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) == 1

@@ -287,3 +287,33 @@ def test_load_config__fantasia_input_seen_from_the_current_folder(tmp_path, monk
     path.write_text(yaml.safe_dump({**MINIMAL, "DB_HOST": "localhost"}))
     monkeypatch.chdir(tmp_path)
     assert load_config(path, note=lambda line: None).input == str(tmp_path / "ants.fasta")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"sources": {"folder": " "}}, r"sources\.folder in .* is empty"),
+        (
+            {"embedding": {"models": {"My.1": {"checkpoint": ""}}}},
+            r"embedding\.models\.My\.1\.checkpoint in .* is empty",
+        ),
+        ({"reference": "a\0b"}, "reference in .* holds a NUL"),
+        ({"reference": "~no_such_user/x"}, "reference in .* begins with '~no_such_user', which is no user"),
+        ({"postprocess": {"slim": "\ud800"}}, r"postprocess\.slim in .* holds half a surrogate pair"),
+        ({"taxonomy_ids_to_exclude": ["\udfff"]}, "taxonomy_ids_to_exclude in .* holds half a surrogate pair"),
+    ],
+)
+def test_text_and_paths__that_are_none(settings, said):
+    with pytest.raises(InputError, match=said):
+        make_config(MINIMAL | settings)
+    [(key, value)] = settings.items()
+    with pytest.raises(InputError, match=said.replace(" in .* ", " in an override ")):
+        make_config(MINIMAL, {key: value})
+
+
+def test_load_config__an_input_of_fantasia_whose_name_is_too_long(tmp_path):
+    path = tmp_path / "theirs.yaml"
+    path.write_text(
+        yaml.safe_dump({"DB_HOST": "x", "input": "a" * 300, "embedding": {"models": {"ESM": {"enabled": True}}}})
+    )
+    assert load_config(path, note=lambda line: None).input == str(tmp_path / ("a" * 300))

@@ -27,6 +27,16 @@ def test_write__both_files_from_the_first_line_on(tmp_path):
     assert first["time"].endswith("+00:00")
 
 
+def test_write__one_line_whatever_is_in_it(tmp_path):
+    kept = Journal()
+    kept.keep_in(tmp_path / "run.log", tmp_path / "events.jsonl")
+    kept.write("protein 'a\n2026-01-01 00:00:00 all is well\x1b[2J\u2028'")
+    [line] = (tmp_path / "run.log").read_text("utf-8").splitlines()
+    assert line.isprintable()
+    [event] = read_events(tmp_path / "events.jsonl")
+    assert event["text"] == "protein 'a 2026-01-01 00:00:00 all is well\\x1b[2J\\u2028'"
+
+
 def test_write__a_half_line_of_a_killed_run_spoils_no_other(tmp_path):
     log, events = tmp_path / "run.log", tmp_path / "events.jsonl"
     log.write_text("2026-11-25 12:00:00 emb")

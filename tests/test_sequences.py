@@ -98,8 +98,9 @@ def test_read_fasta__refused_in_one_sentence(tmp_path, text, message):
 def test_read_fasta__missing_and_broken_files(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         read_fasta(tmp_path / "nowhere.fasta")
-    with pytest.raises(InputError, match="does not exist"):
-        read_fasta(tmp_path)
+    for missing in (tmp_path, tmp_path / ("a" * 300), "a/" * 3000, "a\0b"):
+        with pytest.raises(InputError, match="does not exist"):
+            read_fasta(missing)
     broken = write(tmp_path, gzip.compress(b"".join(b">P%d\nMKT\n" % i for i in range(1000)))[:-40], "in.fa.gz")
     with pytest.raises(InputError, match="cannot be read"):
         read_fasta(broken)

@@ -42,6 +42,20 @@ def store(path, vectors):
     return open_store(path)
 
 
+def test_store_writer__names_that_no_file_holds(path):
+    half = pytest.raises(InputError, match=r"protein 'P.ud800' has half a surrogate pair")
+    with half, StoreWriter(path, ids=["P\ud800"], sequences=[""], spaces=[SPACE]):
+        pytest.fail("no text")
+    if path.suffix == ".h5":
+        nul = pytest.raises(InputError, match=r"protein 'P.x00' has a NUL in its name, which HDF5 cannot hold")
+        with nul, StoreWriter(path, ids=["P\0"], sequences=[""], spaces=[SPACE]):
+            pytest.fail("the name would be cut")
+    else:
+        with StoreWriter(path, ids=["P\0"], sequences=[""], spaces=[SPACE]):
+            pass
+        assert open_store(path).ids.tolist() == ["P\0"]
+
+
 def test_open_store__everything_comes_back(store, vectors):
     assert list(store.ids) == IDS
     assert list(store.sequences) == SEQUENCES

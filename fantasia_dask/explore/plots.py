@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..report.words import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Those of Okabe and Ito, which colour-blind people tell apart; marks differ in shape too."""
 MARKS = "osD^vP"
 GREY = "#888888"
+LONGEST_NAME = 60
 NAMED = 40
 """Donors that a map still names; more names than these would cover each other."""
 
@@ -46,13 +48,14 @@ def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None
         for row, distance, donor, gene, organism in hits[["row", "distance", "donor", "gene", "organism"]].itertuples(
             index=False
         ):
-            nearest[row] = min(nearest.get(row, (np.inf, "")), (distance, f"{donor} {gene}\n{organism}"))
+            name = f"{_plain(f'{donor} {gene}')}\n{_plain(organism)}"
+            nearest[row] = min(nearest.get(row, (np.inf, "")), (distance, name))
     rows = sorted(nearest, key=lambda row: (nearest[row], row))
     place = {row: -i for i, row in enumerate(rows)}
     ax = _axes(ax, height=1.2 + 0.45 * max(1, len(rows)))
     for i, (space, hits) in enumerate(zip(spaces, found, strict=True)):
         ax.scatter(hits["distance"], hits["row"].map(place), label=str(space), zorder=2, **_look(i))
-    ax.set_yticks([place[row] for row in rows], [_plain(nearest[row][1]) for row in rows], fontsize=8)
+    ax.set_yticks([place[row] for row in rows], [nearest[row][1] for row in rows], fontsize=8)
     ax.set_xlabel(f"{spaces[0].metric} distance")
     ax.set_title(_plain(f"Donors of {accession}" + ("" if rows else ": none")))
     ax.grid(axis="y", color=GREY, alpha=0.3)
@@ -156,5 +159,5 @@ def _line(i: int) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Keep matplotlib from reading formulas between the dollar signs of a name."""
-    return text.replace("$", r"\$")
+    """Keep matplotlib from reading formulas between the dollar signs of a name, and the name from filling the page."""
+    return shortened(text, LONGEST_NAME).replace("$", r"\$")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..schema import Space
-from ..store import EmbeddingStore, remove
+from ..store import EmbeddingStore, check_text, remove
 
 if TYPE_CHECKING:
     import anndata
@@ -53,8 +53,10 @@ def export_anndata(store: EmbeddingStore, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        If the package anndata is not installed.
+        If the package anndata is not installed, or an id has a NUL, which HDF5 cannot hold.
     """
+    for name in store.ids:
+        check_text(name, hdf5=True)
     table, path = as_anndata(store), Path(path)
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
-from ..run_folder import MANIFEST_FORMAT, RunFolder, file_sha256, software_versions, write_table
+from ..errors import one_line
+from ..report.delimited import write_frame
+from ..run_folder import MANIFEST_FORMAT, RunFolder, file_sha256, software_versions, text_aside
 from ..schema import OUTCOME, Space, names
 from .clock import Clock
 from .job import Job
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RunSummary", "describe_run", "outcome_of", "summarise_run"]
 
 
+LONGEST_NAME = 80
 SHOWN = 15
 """Proteins whose nearest donor is shown on the terminal."""
 
@@ -82,7 +85,7 @@ class RunSummary:
         ]
         if self.looked_up and self.proteins > len(self.nearest) > 0:
             lines.append(f"  ... nearest donors of {len(self.nearest)} of {self.proteins} proteins in {self.spaces[0]}")
-        lines += [f"without a vector: {name} ({reason})" for name, reason in self.failures[:5]]
+        lines += [f"without a vector: {_shown(name)} ({reason})" for name, reason in self.failures[:5]]
         if len(self.failures) > 5:
             lines.append(f"... and {len(self.failures) - 5} more: see status.tsv")
         lines.append(f"done in {self.seconds:.1f} s; results in {self.folder}")
@@ -108,7 +111,8 @@ def outcome_of(job: Job, folder: RunFolder, status: pd.DataFrame, spaces: Sequen
     if job.reference is not None:
         _explain(job.config, status, {(s.model, s.layer) for s in spaces})
     status = status[names(OUTCOME)]
-    write_table(folder.status, names(OUTCOME), status.itertuples(index=False))
+    with text_aside(folder.status) as file:
+        write_frame(status, file, "\t")
     return status
 
 
@@ -165,9 +169,13 @@ def _nearest(folder: RunFolder, space: Space) -> tuple[tuple[str, str, str, floa
     columns = ["accession", "protein_id", "gene_name", "organism", "distance"]
     best = pd.read_parquet(first, columns=columns).drop_duplicates("accession").head(SHOWN)
     return tuple(
-        (str(accession), f"{donor} {gene}".strip(), str(organism), float(distance))
+        (_shown(accession), _shown(f"{donor} {gene}".strip()), _shown(organism), float(distance))
         for accession, donor, gene, organism, distance in best.itertuples(index=False)
     )
+
+
+def _shown(name: str) -> str:
+    return one_line(name, LONGEST_NAME)
 
 
 def _pairs(folder: RunFolder, spaces: Sequence[Space]) -> int:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import one_line
+
 if TYPE_CHECKING:
     from .bundle import Reference
 
 __all__ = ["describe_reference"]
 
 TOP_TAXA = 10
+LONGEST_CELL = 100
 SPACE_HEADER = ("model", "layer", "d", "dtype", "vectors", "size", "profile", "checkpoint")
 
 
@@ -28,7 +31,7 @@ def describe_reference(reference: Reference) -> str:
         ("lineages", "of its taxa" if reference.taxonomy else "none: clades need a taxonomy dump"),
     ]
     parts = [
-        "\n".join(f"{name:<12} {value}" for name, value in facts),
+        "\n".join(f"{name:<12} {one_line(str(value))}" for name, value in facts),
         "Embeddings\n" + _columns([SPACE_HEADER, *_space_lines(reference)]),
         "Taxa\n" + _columns(_taxon_lines(reference)),
         "Evidence\n" + _columns(_evidence_lines(reference)),
@@ -83,6 +86,7 @@ def _evidence_lines(reference: Reference) -> list[tuple[str, ...]]:
 
 def _columns(lines: Sequence[Sequence[str]]) -> str:
     """Lay lines out in columns."""
+    lines = [[one_line(cell, LONGEST_CELL) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..run_folder import text_aside
 from ..schema import CONSENSUS, SLIM_COUNTS, names
-from .delimited import write_frame
+from .delimited import joined, write_frame
 from .rows import rounded
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def consensus_file(path: str | os.PathLike[str], precision: int) -> Iterator[Cal
         file.write("\t".join(names(CONSENSUS)) + "\n")
 
         def add(consensus: pd.DataFrame) -> None:
-            shown = consensus.assign(donor_ids=consensus["donor_ids"].map("|".join).astype("str"))
+            shown = consensus.assign(donor_ids=consensus["donor_ids"].map(lambda ids: joined(ids, "|")).astype("str"))
             for name in NUMBERS:
                 shown[name] = rounded(shown[name], precision)
             write_frame(shown, file, "\t", header=False)

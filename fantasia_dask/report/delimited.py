@@ -6,14 +6,16 @@ Three kinds of text file, each with its rule for an accession that could do harm
 - ``.csv``: for spreadsheets too, which would run a field such as ``=cmd()``. It gets an apostrophe in front
   (`inert`), so that it is shown and not run; `restored` takes it off again. The same is there as ``.tsv`` or Parquet.
 - formats without quotes (topGO, GAF, GPAD, goatools ...): what would break a line is percent-encoded (`escaped`), and
-  nothing else is changed; `unescaped` brings it back.
+  nothing else is changed; `unescaped` brings it back. Lists within a field of any file (`joined`) are made alike.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, TextIO
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "BLANKS",
     "escaped",
     "escaped_words",
     "inert",
+    "joined",
     "number_texts",
     "quoted",
     "restored",
@@ -51,7 +55,11 @@ def quoted(field: str) -> str:
 FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a field begins that a spreadsheet would run, full-width signs among them; or that `inert` has been at."""
 
-BREAKS = "\0\t\n\r"
+BREAKS = "\0\t\n\x0b\x0c\r\x1c\x1d\x1e\x85\u2028\u2029"
+"""What ends a field or a line, for one reader or another: Python's `str.splitlines` knows all of them but the tab."""
+
+BLANKS = " \x1f\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""All other white space, at which some readers split, and which many strip from the ends of a field."""
 
 
 def inert(field: str) -> str:
@@ -73,20 +81,16 @@ def restored(field: str) -> str:
 def escaped(field: str, more: str = "") -> str:
     r"""Percent-encode what would end a field or a line where there are no quotes; `more` signs too, if any.
 
-    A ``%`` is encoded only where it could be taken for such a code, so that the others stay readable.
+    White space at the ends is encoded as well, for readers that strip it. A ``%`` is encoded only where it could be
+    taken for such a code, so that the others stay readable.
 
     Examples
     --------
-    >>> escaped("50%"), escaped("a\tb"), escaped("a%09b"), escaped("sp|P1|X", "|")
-    ('50%', 'a%09b', 'a%2509b', 'sp%7CP1%7CX')
+    >>> escaped("50%"), escaped("a\tb "), escaped("a%09b"), escaped("sp|P1|X", "|")
+    ('50%', 'a%09b%20', 'a%2509b', 'sp%7CP1%7CX')
     """
-    if "%" in field:
-        codes = "|".join(f"{ord(sign):02X}" for sign in (*BREAKS, "%", *more))
-        field = re.sub(f"%(?={codes})", "%25", field)
-    for sign in (*BREAKS, *more):
-        if sign in field:
-            field = field.replace(sign, f"%{ord(sign):02X}")
-    return field
+    wrong, _ = _patterns(more)
+    return wrong.sub(lambda sign: _code(sign[0]), field)
 
 
 def unescaped(field: str, more: str = "") -> str:
@@ -94,11 +98,35 @@ def unescaped(field: str, more: str = "") -> str:
 
     Examples
     --------
-    >>> unescaped("a%09b"), unescaped("a%2509b"), unescaped("50%")
-    ('a\tb', 'a%09b', '50%')
+    >>> unescaped("a%09b%20"), unescaped("a%2509b"), unescaped("50%")
+    ('a\tb ', 'a%09b', '50%')
     """
-    codes = "|".join(f"{ord(sign):02X}" for sign in (*BREAKS, "%", *more))
-    return re.sub(f"%({codes})", lambda code: chr(int(code[1], 16)), field)
+    _, codes = _patterns(more)
+    return codes.sub(lambda code: unquote(code[0]), field)
+
+
+def _code(sign: str) -> str:
+    """Percent-encode the bytes of a sign."""
+    return "".join(f"%{byte:02X}" for byte in sign.encode("utf-8", "surrogatepass"))
+
+
+@cache
+def _patterns(more: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Return what finds the signs to encode, and what finds codes."""
+    codes = "|".join(map(_code, dict.fromkeys(BREAKS + BLANKS + "%" + more)))
+    white = f"[{re.escape(BLANKS)}]"
+    return re.compile(f"[{re.escape(BREAKS + more)}]|^{white}+|{white}+$|(?={codes})%"), re.compile(codes)
+
+
+def joined(words: Iterable[str], separator: str) -> str:
+    """Join words to a list within one field; the separator is percent-encoded where a word holds it, as by `escaped`.
+
+    Examples
+    --------
+    >>> joined(["P1", "sp|P2|X"], "|")
+    'P1|sp%7CP2%7CX'
+    """
+    return separator.join(escaped(word, separator) for word in words)
 
 
 def rows_of(columns: Iterable[list[str]], separator: str) -> Iterator[str]:

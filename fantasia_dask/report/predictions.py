@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..run_folder import text_aside
 from .associations import ROOTS
-from .delimited import escaped_words
+from .delimited import BLANKS, escaped_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def cafa_file(path: str | os.PathLike[str]) -> Iterator[Callable[[pd.DataFrame],
                 rank = told.groupby("accession")["score"].rank(method="first", ascending=False)
                 told = told[rank <= MOST_TERMS]
             # cafaeval splits at any white space
-            targets = escaped_words(told["accession"], " ")
+            targets = escaped_words(told["accession"], BLANKS)
             lines = zip(targets, told["go_id"].tolist(), told["score"].tolist(), strict=True)
             file.writelines(f"{target}\t{go_id}\t{max(score, LEAST):.3f}\n" for target, go_id, score in lines)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..run_folder import text_aside
-from .delimited import write_frame
+from .delimited import joined, write_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def write_sequences(
     """Write ``sequences.fasta`` and ``query_index_mapping.csv``.
 
     The FASTA holds every distinct query as ``>Q<query_idx>``, then every donor as ``>R<ref_idx>``, those without a
-    known sequence left out; the CSV says which accessions share a query sequence, joined by ``;``.
+    known sequence left out; the CSV says which accessions share a query sequence, joined by ``;`` (`delimited.joined`).
 
     Parameters
     ----------
@@ -51,11 +51,15 @@ def write_sequences(
             index.append(block[["distinct", "accession", "length"]])
         lending = proteins[proteins["row"].isin(sorted(set(donors)))].drop_duplicates("row").sort_values("row")
         file.writelines(_records("R", lending["row"], lending["sequence"]))
-    shared = pd.concat(index).groupby("distinct").agg({"accession": ";".join, "length": "first"})
+    shared = pd.concat(index).groupby("distinct").agg({"accession": _list, "length": "first"})
     number = shared.index.to_numpy()
     columns = (number, [f"Q{i}" for i in number.tolist()], shared["accession"].array, shared["length"].array)
     with text_aside(folder / "query_index_mapping.csv") as file:
         write_frame(pd.DataFrame(dict(zip(INDEX_COLUMNS, columns, strict=True))), file, ",")
+
+
+def _list(accessions: pd.Series) -> str:
+    return joined(accessions, ";")
 
 
 def _records(letter: str, numbers: Iterable[int], sequences: Iterable[str]) -> Iterable[str]:

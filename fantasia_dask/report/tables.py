@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError, did_you_mean
 from ..run_folder import text_aside
 from ..schema import RAW_ANNOTATIONS
-from .delimited import write_frame
+from .delimited import escaped, write_frame
 from .rows import rounded
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ def summarise(
     DataFrame
         ``accession, go_id, term_count``, then for each space, with the suffix ``_<Model>_L<layer>``, the aggregates,
         each followed by its weighted value ``round(value * weight / sum of weights)``, and ``final_score``, their sum;
-        then ``proteins``, the donors joined by ``|`` in order of rows. Ordered by query and GO id. NaN in the columns
-        of a space that lacks the term; an aggregate that is NaN (no alignment) adds nothing to ``final_score``.
+        then ``proteins``, the donors in order of rows, joined by ``|`` (`delimited.joined`). Ordered by query and GO
+        id. NaN in the columns of a space that lacks the term; an aggregate that is NaN (no alignment) adds nothing to
+        ``final_score``.
 
     Raises
     ------
@@ -224,12 +225,14 @@ def _codes(words: pd.Series, order: Sequence[str] | None) -> tuple[np.ndarray, l
 
 
 def _joined(place: np.ndarray, proteins: pd.Series, n: int) -> list[str]:
-    """Join the distinct proteins of each group by ``|``, in order of appearance."""
+    """Join the distinct proteins of each group by ``|``, in order of appearance; as `delimited.joined`."""
     import pandas as pd
 
     code, accession = pd.factorize(proteins)
     pairs = pd.DataFrame({"place": place, "code": code}).drop_duplicates().sort_values("place", kind="stable")
-    words = np.asarray(accession, dtype=object)[pairs["code"].to_numpy()].tolist()
+    words = np.array([escaped(word, "|") for word in accession.tolist()], dtype=object)[
+        pairs["code"].to_numpy()
+    ].tolist()
     ends = np.searchsorted(pairs["place"].to_numpy(), np.arange(n), "right").tolist()
     return ["|".join(words[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from ..schema import ASPECTS
-from .delimited import escaped_words
+from .delimited import BLANKS, escaped_words
 from .files import folder_aside, safe_name
 from .rows import read_blocks, rounded
 
@@ -101,9 +101,9 @@ def _write(rows: pd.DataFrame, files: dict[str, TextIO]) -> None:
 
 
 def map_lines(accessions: pd.Series, go_ids: Sequence[str], between: str = ", ") -> Iterator[str]:
-    """Yield one line per gene with its distinct terms; readers drop the spaces of a name, so they are encoded too."""
+    """Yield one line per gene with its distinct terms; readers drop the spaces of a name, so all are encoded."""
     genes: dict[str, dict[str, None]] = {}
-    for gene, go_id in zip(escaped_words(accessions, " "), go_ids, strict=True):
+    for gene, go_id in zip(escaped_words(accessions, BLANKS), go_ids, strict=True):
         genes.setdefault(gene, {})[go_id] = None
     for gene, terms in genes.items():
         yield f"{gene}\t{between.join(terms)}\n"

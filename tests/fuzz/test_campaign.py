@@ -56,7 +56,8 @@ def test_verdict__what_is_a_finding(campaign, monkeypatch, tmp_path):
     import signal
 
     monkeypatch.setattr(campaign, "SECONDS", 0.2)
-    before = signal.signal(signal.SIGALRM, campaign._alarm)
+    monkeypatch.setattr(campaign, "PATIENCE", 5)
+    before = {alarm: signal.signal(alarm, campaign._alarm) for alarm in campaign.ALARMS}
 
     def refuse(folder, name):
         raise InputError("one sentence")
@@ -64,17 +65,27 @@ def test_verdict__what_is_a_finding(campaign, monkeypatch, tmp_path):
     def fail(folder, name):
         raise ValueError("a bug")
 
-    def hang(folder, name):
+    def work(folder, name):
+        while True:
+            pass
+
+    def wait(folder, name):
         while True:
             time.sleep(0.01)
+
+    def be_kept_waiting(folder, name):
+        time.sleep(0.4)
 
     try:
         assert campaign.verdict(wrong(lambda folder, name: None), tmp_path, "x") == ""
         assert campaign.verdict(wrong(refuse), tmp_path, "x") == ""
         assert "ValueError: a bug" in campaign.verdict(wrong(fail), tmp_path, "x")
-        assert "hangs" in campaign.verdict(wrong(hang), tmp_path, "x")
+        assert "hangs" in campaign.verdict(wrong(work), tmp_path, "x")
+        assert "hangs" in campaign.verdict(wrong(wait), tmp_path, "x")
+        assert campaign.verdict(wrong(be_kept_waiting), tmp_path, "x") == ""
     finally:
-        signal.signal(signal.SIGALRM, before)
+        for alarm, handler in before.items():
+            signal.signal(alarm, handler)
 
 
 def test_mutated__the_same_again_and_mostly_something_else(campaign):

@@ -106,13 +106,15 @@ def write_run(tmp_path_factory, make_rows):
     """
     from fantasia_dask.annotate.transfer import write_annotations
     from fantasia_dask.config import make_config
+    from fantasia_dask.report.delimited import write_frame
     from fantasia_dask.report.overview import Slim, gather_overview
-    from fantasia_dask.run_folder import RunFolder, write_table
+    from fantasia_dask.run_folder import RunFolder, text_aside
     from fantasia_dask.schema import OUTCOME, names
 
     def write(status, lines=(), spaces=(), *, looked_up=True, columns=None, manifest=None, listed=20_000, **settings):
         folder = RunFolder(tmp_path_factory.mktemp("run"))
-        write_table(folder.status, names(OUTCOME), status)
+        with text_aside(folder.status) as file:
+            write_frame(pd.DataFrame(status, columns=names(OUTCOME)), file, "\t")
         rows = make_rows(list(lines))
         rows["distance"] = 1 - rows["reliability_index"]
         rows["ref_idx"] = pd.factorize(rows["protein_id"])[0].astype("int64")

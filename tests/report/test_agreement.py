@@ -5,17 +5,19 @@ import shutil
 import subprocess
 import sys
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from fantasia_dask.report.agreement import consensus_file, slim_file
+from fantasia_dask.report.delimited import unescaped
 from fantasia_dask.report.facts import Facts
 from fantasia_dask.report.multiqc import multiqc_file
 from fantasia_dask.schema import CONSENSUS, SLIM_COUNTS, names
 
-HOSTILE = ["NA", "00123", "=cmd()", "a\tb", 'say "hi"', "line\nend", "A/B", "é"]
+HOSTILE = ["NA", "00123", "=cmd()", "a\tb", "sp|P1|X", "a%7Cb", 'say "hi"', "line\nend", "A/B", "é"]
 COUNTS = {"proteins": 4, "embedded": 3, "annotated": 2, "protein_term_pairs": 3}
 
 
@@ -30,7 +32,9 @@ def test_consensus_file__comes_back(make_consensus, tmp_path):
     back = read(tmp_path / "consensus.tsv")
     assert list(back.columns) == names(CONSENSUS)
     assert back["accession"].tolist() == HOSTILE
-    assert back["donor_ids"].tolist() == [f"P1|{word}" for word in HOSTILE]
+    assert [list(map(partial(unescaped, more="|"), field.split("|"))) for field in back["donor_ids"]] == [
+        ["P1", word] for word in HOSTILE
+    ]
     assert set(back["best_reliability"]) == {"0.123"}
     assert set(back["identity"]) == {""}
 
