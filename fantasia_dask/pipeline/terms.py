@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["annotate"]
 
+TRANSFER_VERSION = 1
+"""Of the rows that hits are turned into. Raise it by one with a change after which the same hits could give others; see
+`neighbours.LOOKUP_VERSION`."""
+
 SHARE_PAIRS = 1024
 """Pairs that one task aligns, at most: about a second of work."""
 
@@ -85,6 +89,8 @@ def _missing_parts(run: FinishedRun, q: int, progress: Progress) -> list[_Part]:
             progress.line(f"annotation in {space} {ledger.news}", "starts-anew", changed=ledger.changed)
         for part in ledger.missing(q):
             lacking[part].append((space, config.embedding.models[space.model].distance_threshold))
+    if lacking:
+        folder.clear_exports()  # they are of other annotations
     return [
         _Part(
             part,
@@ -106,6 +112,7 @@ def _shaping(run: FinishedRun) -> dict[str, Any]:
     """Name what shapes the annotations of every space, beside its hits."""
     folder, newer = run.folder, run.folder.newer_annotations
     return {
+        "transfer_version": TRANSFER_VERSION,
         "proteins": digest(*_query_digests(folder.queries)),
         "taxa": digest(read_parquet(folder.donors)["protein"].to_numpy()),
         "ontology": _digests(newer, folder.newer_terms) if newer.exists() else None,

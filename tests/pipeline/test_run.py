@@ -23,7 +23,7 @@ from fantasia_dask.schema import HITS, OUTCOME, QUERIES, RAW_ANNOTATIONS, Space,
 from fantasia_dask.store import StoreWriter
 from fantasia_dask.testing import simulate_reference, simulate_store
 
-TIMED = {"manifest.json", "run.log", "events.jsonl", "ro-crate-metadata.json"}
+TIMED = {"manifest.json", "run.log", "events.jsonl", "ro-crate-metadata.json", "ledger.json"}
 
 
 def contents(folder):
