@@ -14,7 +14,16 @@ from typing import Any
 from ..errors import InputError
 from ..stopping import last_act
 
-__all__ = ["LOOPBACK", "cuda_cluster", "local_cluster", "scratch", "served", "usable_cores", "visible_gpus"]
+__all__ = [
+    "LOOPBACK",
+    "cuda_cluster",
+    "forget_closed",
+    "local_cluster",
+    "scratch",
+    "served",
+    "usable_cores",
+    "visible_gpus",
+]
 
 LOOPBACK = "127.0.0.1"
 
@@ -64,6 +73,19 @@ def local_cluster(
     # caller, who give nothing back: the worker would wait for ever. Tasks are cut to fit beforehand instead.
     with dask.config.set({"distributed.worker.memory.pause": False}):
         return LocalCluster(**settings)
+
+
+def forget_closed() -> None:
+    """Let go of schedulers and workers of this process that have closed, with all that they have logged.
+
+    Dask (2026.7) asks once whether a handler takes a connection, and keeps the answer with the handler, a method of
+    the scheduler or worker: in a process that starts one cluster after another, the last dozen stay in memory.
+    """
+    from distributed import core
+
+    answers = getattr(core, "_expects_comm", None)
+    if hasattr(answers, "cache_clear"):
+        answers.cache_clear()
 
 
 def cuda_cluster(

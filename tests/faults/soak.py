@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -32,15 +36,30 @@ def measured(pid: int) -> dict[str, int]:
         }
 
 
-def long_lived(form: str):
-    """Two worker processes that outlive every run; nothing in the form of one process."""
+@contextmanager
+def long_lived(form: str) -> Iterator[dict[str, Any]]:
+    """A cluster of two worker processes that outlives every run, in processes of its own; none for one process."""
     if form == "process":
-        return nullcontext()
+        yield {"address": None, "pids": {}}
+        return
+    command = [sys.executable, "-W", "ignore", __file__, "--cluster"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield json.loads(process.stdout.readline())
+        process.stdin.close()
+
+
+def serve() -> None:
+    """Be that cluster until standard input ends."""
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", worker_dashboard_address="127.0.0.1:0"
-    )
+    anywhere = "127.0.0.1:0"
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=anywhere, worker_dashboard_address=anywhere
+    ) as cluster:
+        pids = {"scheduler": os.getpid()}
+        pids |= {f"worker {name}": nanny.process.process.pid for name, nanny in cluster.workers.items()}
+        print(json.dumps({"address": cluster.scheduler_address, "pids": pids}), flush=True)
+        sys.stdin.read()
 
 
 def main(home: Path, form: str, runs: int) -> None:
@@ -48,40 +67,33 @@ def main(home: Path, form: str, runs: int) -> None:
     from fantasia_dask.progress import Progress
 
     warnings.simplefilter("ignore")
-    scratch = home / "scratch"
     with long_lived(form) as cluster:
-        where = {"cluster.kind": "local"}
-        if cluster is not None:
-            where = {"cluster.kind": "address", "cluster.address": cluster.scheduler_address}
-        pids = {"driver": psutil.Process().pid}
-        pids |= {f"worker {name}": w.process.process.pid for name, w in (cluster.workers if cluster else {}).items()}
+        address = cluster["address"]
+        where = {"cluster.kind": "address", "cluster.address": address} if address else {"cluster.kind": "local"}
+        pids = {"driver": os.getpid(), **cluster["pids"]}
         for number in range(runs):
             begun = time.monotonic()
             config = load_config(home / "config.yaml", where | {"prefix": f"run{number}"})
             summary = run(config, progress=Progress(quiet=True))
             shutil.rmtree(config.run_folder)
-            collect(cluster)
-            print(
-                json.dumps(
-                    {
-                        "seconds": round(time.monotonic() - begun, 1),
-                        "annotated": summary.annotated,
-                        "processes": {name: measured(pid) for name, pid in pids.items()},
-                        "children": len(psutil.Process().children(recursive=True)),
-                        "left": sorted(
-                            path.relative_to(home).as_posix()
-                            for folder in (scratch, home / "experiments", home / "here")
-                            for path in folder.glob("*")
-                        ),
-                    }
+            collect(address)
+            told = {
+                "seconds": round(time.monotonic() - begun, 1),
+                "annotated": summary.annotated,
+                "processes": {name: measured(pid) for name, pid in pids.items()},
+                "children": len(psutil.Process().children(recursive=True)),
+                "left": sorted(
+                    path.relative_to(home).as_posix()
+                    for folder in (home / "scratch", home / "experiments", home / "here")
+                    for path in folder.glob("*")
                 ),
-                flush=True,
-            )
+            }
+            print(json.dumps(told), flush=True)
 
 
-def collect(cluster: object) -> None:
+def collect(address: str | None) -> None:
     """Let go of what nobody refers to, here and on the workers."""
-    if cluster is not None:
+    if address is not None:
         from distributed import Client
 
         def collected() -> int:
@@ -89,10 +101,11 @@ def collect(cluster: object) -> None:
 
             return gc.collect()
 
-        with Client(cluster) as client:
+        with Client(address) as client:
             client.run(collected)
+            client.run_on_scheduler(collected)
     gc.collect()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    serve() if sys.argv[1:] == ["--cluster"] else main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -77,7 +77,7 @@ def world(home: Path, proteins: Iterable[tuple[str, str]], donors: int, **settin
     for name in ("scratch", "here"):
         (home / name).mkdir()
     models = {
-        key: {"checkpoint": str(folder), "layer_index": [0, 1], "batch_size": 64} for key, folder in folders.items()
+        key: {"checkpoint": str(folder), "layer_index": [0, 1], "batch_size": 256} for key, folder in folders.items()
     }
     configuration = {
         "input": str(home / "proteins.fasta"),
@@ -85,7 +85,7 @@ def world(home: Path, proteins: Iterable[tuple[str, str]], donors: int, **settin
         "base_directory": str(home),
         "limit_per_entry": 1,
         "alignments": "statistics",
-        "embedding": {"device": "cpu", "queue_batch_size": 512, "models": models},
+        "embedding": {"device": "cpu", "queue_batch_size": 2048, "models": models},
     }
     (home / "config.yaml").write_text(yaml.safe_dump(configuration | settings))
 
