@@ -83,9 +83,9 @@ def forget_closed() -> None:
     """
     from distributed import core
 
-    answers = getattr(core, "_expects_comm", None)
-    if hasattr(answers, "cache_clear"):
-        answers.cache_clear()
+    forget = getattr(getattr(core, "_expects_comm", None), "cache_clear", None)
+    if forget is not None:
+        forget()
 
 
 def cuda_cluster(
