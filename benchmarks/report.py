@@ -165,12 +165,16 @@ def measure(folder: Path, alignments: str | None) -> dict[str, float]:
         "raw_csv": {"raw_csv": True},
     }
     for name, changes in exports.items():
+        RunFolder(folder).clear_exports()
         with taking(seconds, name):
-            write_files(open_finished(folder, annotated | bare | changes))
+            write_files(open_finished(folder, annotated | bare | changes), quiet)
     floor = seconds["report without exports"]
     seconds |= {name: seconds[name] - floor for name in list(exports)[1:]}
+    RunFolder(folder).clear_exports()
     with taking(seconds, "whole report, as usual"):
-        write_files(open_finished(folder, annotated))
+        write_files(open_finished(folder, annotated), quiet)
+    with taking(seconds, "whole report, all finished"):
+        write_files(open_finished(folder, annotated), quiet)
     return seconds
 
 

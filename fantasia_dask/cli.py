@@ -218,7 +218,7 @@ def _note(line: str) -> None:
 @click.argument("run_folder", metavar="RUN")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key that acts on hits: precision=3.")
 def report_command(run_folder: str, settings: tuple[str, ...]) -> None:
-    """Make the annotations and exports of RUN, a run's folder, again from its hits: no embedding, no lookup."""
+    """Make annotations and exports of RUN, a run's folder, from its hits, where they lack or settings differ."""
     from .config import parse_overrides
     from .pipeline import write_report
 

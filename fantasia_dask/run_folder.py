@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXPORTS",
+    "LEDGER",
     "MANIFEST_FORMAT",
     "RunFolder",
     "aside",
@@ -43,13 +44,28 @@ REPORTED_PACKAGES = (
 
 MANIFEST_FORMAT = "fantasia-dask-run"
 
-EXPORTS = (
-    "summary.csv", "summary.tsv", "consensus.tsv", "topgo", "exports", "raw_results", "annotations.tsv.gz",
-    "sequences.fasta", "query_index_mapping.csv", "ro-crate-metadata.json", "report.html", "figures",
-)  # fmt: skip
-"""What a report makes, and makes anew each time."""
+EXPORTS: dict[str, tuple[str, ...]] = {
+    "summary": ("summary.csv", "summary.tsv"),
+    "consensus": ("consensus.tsv",),
+    "topgo": ("topgo",),
+    "topgo-genes": ("exports/topgo_genes",),
+    "gaf": ("exports/annotations.gaf",),
+    "gpad": ("exports/annotations.gpad", "exports/annotations.gpi"),
+    "clusterprofiler": ("exports/clusterprofiler",),
+    "goatools": ("exports/goatools.tsv",),
+    "goslim": ("exports/goslim.tsv",),
+    "cafa": ("exports/cafa.tsv",),
+    "multiqc": ("exports/fantasia_dask_mqc.json",),
+    "raw-csv": ("raw_results",),
+    "raw-tsv": ("annotations.tsv.gz",),
+    "sequences": ("sequences.fasta", "query_index_mapping.csv"),
+    "report": ("report.html", "figures"),
+    "ro-crate": ("ro-crate-metadata.json",),
+}
+"""What a report makes, and where in the run folder it lies; `ledger.open_files` tells what of it is finished."""
 
-RESULTS = ("donors", "status.tsv", "manifest.json", *EXPORTS)
+LEDGER = "ledger.json"
+RESULTS = ("donors", "status.tsv", "manifest.json")
 """What a run makes of its hits and annotations, and makes anew each time."""
 
 STORES = ("embeddings.zarr", "embeddings.h5")
@@ -150,9 +166,19 @@ class RunFolder:
         return manifest
 
     def clear_exports(self) -> None:
-        """Remove what a report makes, so that nothing stays that is no longer wanted."""
+        """Remove what a report makes: a stage calls it before it changes what exports are made from."""
+        remove(self.path / LEDGER)
         for name in EXPORTS:
-            remove(self.path / name)
+            self.clear_export(name)
+
+    def clear_export(self, name: str) -> None:
+        """Remove the files of one export, whole or half written; those that others keep beside them stay."""
+        for file in EXPORTS[name]:
+            path = self.path / file
+            remove(path)
+            remove(path.with_name(path.name + ".partial"))
+            if path.parent != self.path and path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
     def read_queries(self) -> Iterator[pd.DataFrame]:
         """Yield the query proteins a part at a time, `schema.QUERIES`."""
@@ -164,17 +190,21 @@ class RunFolder:
     def clear_results(self, spaces: Iterable[Space]) -> None:
         """Remove what an earlier run of this name made and this one makes anew, or does not make at all.
 
-        Hits and annotations of these spaces stay: their ledgers tell what of them is taken up.
+        Hits and annotations of these spaces stay, and exports if there are no others: their ledgers tell what of them
+        is taken up.
         """
         for name in RESULTS:
             remove(self.path / name)
         wanted = {folder(s.model, s.layer) for s in spaces for folder in (self.hits, self.annotations_of)}
-        for found in [*self.path.glob("hits/*/*"), *self.path.glob("annotations/*/*")]:
-            if found not in wanted:
-                remove(found)
+        others = {*self.path.glob("hits/*/*"), *self.path.glob("annotations/*/*")} - wanted
+        if others:
+            self.clear_exports()
+        for found in others:
+            remove(found)
 
     def clear(self) -> None:
         """Remove everything that runs of this name have made, but for the journal; files of others stay."""
+        self.clear_exports()
         self.clear_results(())
         stores = [f"{store}{rest}" for store in STORES for rest in ("", ".parts", ".partial")]
         for name in ("hits", "annotations", *MADE_ONCE, *stores):

@@ -32,7 +32,8 @@ def read(path):
 
 
 def digests(folder):
-    files = (path for name in EXPORTS for path in sorted([folder / name, *(folder / name).rglob("*")]))
+    tops = {name.split("/")[0] for files in EXPORTS.values() for name in files}
+    files = (path for name in sorted(tops) for path in sorted([folder / name, *(folder / name).rglob("*")]))
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files if p.is_file()}
 
 

@@ -19,7 +19,15 @@ from .checks import check_files, check_workers
 from .joined import joined
 from .shape import Workers, workers_joined, workers_started
 from .slurm import slurm_cluster
-from .started import bound_device_memory, cuda_cluster, local_cluster, scratch, usable_cores, visible_gpus
+from .started import (
+    bound_device_memory,
+    cuda_cluster,
+    forget_closed,
+    local_cluster,
+    scratch,
+    usable_cores,
+    visible_gpus,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -112,6 +120,7 @@ def connect(
         elif kind == "slurm":
             yield opened.enter_context(slurm_cluster(*shape, slurm or {}, Path(folder), dashboard, tell, PATIENCE))
         else:
+            opened.callback(forget_closed)
             spilled = opened.enter_context(scratch())
             # The scheduler, which takes no folder as an argument, would leave one of its own behind.
             with dask.config.set({"temporary-directory": spilled}):

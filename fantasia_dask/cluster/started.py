@@ -18,6 +18,7 @@ __all__ = [
     "LOOPBACK",
     "bound_device_memory",
     "cuda_cluster",
+    "forget_closed",
     "local_cluster",
     "scratch",
     "served",
@@ -73,6 +74,19 @@ def local_cluster(
     # caller, who give nothing back: the worker would wait for ever. Tasks are cut to fit beforehand instead.
     with dask.config.set({"distributed.worker.memory.pause": False}):
         return LocalCluster(**settings)
+
+
+def forget_closed() -> None:
+    """Let go of schedulers and workers of this process that have closed, with all that they have logged.
+
+    Dask (2026.7) asks once whether a handler takes a connection, and keeps the answer with the handler, a method of
+    the scheduler or worker: in a process that starts one cluster after another, the last dozen stay in memory.
+    """
+    from distributed import core
+
+    forget = getattr(getattr(core, "_expects_comm", None), "cache_clear", None)
+    if forget is not None:
+        forget()
 
 
 def cuda_cluster(

@@ -127,12 +127,11 @@ def _run(
                 annotate(finished, cluster, progress)
     summary = summarise_run(job, folder, outcome_of(job, folder, status, spaces), spaces)
     manifest = describe_run(job, store, spaces, summary, clock)
-    files: list[Path] = []
     with clock.stage("report"):
         if reference is not None:
-            files = write_files(replace(finished, manifest=manifest))
-        elif job.config.report:
-            files = [write_plain_page(folder, job.config, manifest)]
+            files = write_files(replace(finished, manifest=manifest), progress)
+        else:
+            files = write_plain_page(folder, job.config, manifest)
     files = [*files, folder.status, folder.manifest, folder.log]
     summary = replace(summary, seconds=clock.seconds, files=tuple(files))
     write_json(

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..annotate.ontology import Ontology
+    from ..ledger import FileLedger
     from ..report.facts import Adding, Facts
     from .files import FinishedRun
 
 __all__ = ["Agreement", "Vocabulary", "write_exports"]
+
+CONSENSUAL = (*("consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "cafa", "multiqc", "topgo-genes"),)
+"""Exports that rest on the consensus of models and layers; all that lack are written in the same pass."""
 
 
 class Vocabulary:
@@ -130,21 +134,24 @@ class Agreement:
         return support(self.evidence, self.vocabulary.ontology)
 
 
-def write_exports(run: FinishedRun, accessions: Sequence[str], summaries: Adding | None) -> None:
-    """Write the summary and every export of ``exports`` that rests on the consensus, in one pass over the annotations.
+def write_exports(run: FinishedRun, accessions: Sequence[str], vocabulary: Vocabulary, ledger: FileLedger) -> None:
+    """Write the summary and the exports that rest on the consensus, those that lack, in one pass over the annotations.
 
     Parameters
     ----------
     run : FinishedRun
     accessions : sequence of str
         All queries, in order.
-    summaries : open export, optional
-        Takes the summary block by block.
+    vocabulary : Vocabulary
+    ledger : FileLedger
+        Tells which of them lack, and learns that they are finished.
     """
+    if not any(map(ledger.lacks, ("summary", *CONSENSUAL))):
+        return
     from ..annotate.consensus import EVIDENCE, evidence_of
     from ..annotate.genes import by_gene
     from ..report.rows import read_blocks
-    from ..report.tables import input_columns, summarise
+    from ..report.tables import input_columns, summarise, summary_files
 
     config = run.config
     settings = config.postprocess.summary
@@ -162,10 +169,17 @@ def write_exports(run: FinishedRun, accessions: Sequence[str], summaries: Adding
         "accessions": accessions,
     }
     columns = list(dict.fromkeys([*EVIDENCE, *input_columns(settings.metrics)]))
-    genes, vocabulary = _genes(run, accessions), Vocabulary(run)
+    genes, top = _genes(run, accessions), run.folder.path
+    makers = _makers(run, vocabulary, _facts(run, genes is not None, ledger.day))
     with ExitStack() as stack:
-        add_summary = stack.enter_context(summaries) if summaries is not None else lambda summary: None
-        adding = [(table, stack.enter_context(export)) for table, export in _wanted(run, vocabulary, genes is not None)]
+        adding: list[tuple[str, Callable[[pd.DataFrame], None]]] = []
+        files = [top / "summary.csv", top / "summary.tsv"] if ledger.lacks("summary") else []
+        if files:
+            stack.enter_context(ledger.making("summary"))
+        add_summary = stack.enter_context(summary_files(*files))
+        for name in filter(ledger.lacks, CONSENSUAL):
+            stack.enter_context(ledger.making(name))  # left after the export, when that has its name
+            adding += [(table, stack.enter_context(export)) for table, export in makers[name]()]
 
         def evidence() -> Iterator[pd.DataFrame]:
             for raw in read_blocks(run.folder.annotations, columns):
@@ -191,8 +205,10 @@ def _nothing(columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({c.name: pd.Series(dtype=c.dtype) for c in RAW_ANNOTATIONS if c.name in columns})
 
 
-def _wanted(run: FinishedRun, vocabulary: Vocabulary, genes: bool) -> list[tuple[str, Adding]]:
-    """Return the exports to write, each with the table of `Agreement` that it takes."""
+def _makers(
+    run: FinishedRun, vocabulary: Vocabulary, facts: Facts
+) -> Mapping[str, Callable[[], list[tuple[str, Adding]]]]:
+    """Return what opens each of the `CONSENSUAL` exports: its files, each with the table of `Agreement` it takes."""
     from ..report.agreement import consensus_file, slim_file
     from ..report.associations import gaf_file, gpad_file, gpi_file
     from ..report.enrichment import associations_file, term_tables
@@ -200,7 +216,7 @@ def _wanted(run: FinishedRun, vocabulary: Vocabulary, genes: bool) -> list[tuple
     from ..report.predictions import cafa_file
     from ..report.topgo import gene_maps
 
-    folder, facts = run.folder.path / "exports", _facts(run, genes)
+    folder = run.folder.path / "exports"
 
     def slim() -> list[tuple[str, Adding]]:
         terms = vocabulary.slim()
@@ -210,7 +226,7 @@ def _wanted(run: FinishedRun, vocabulary: Vocabulary, genes: bool) -> list[tuple
         counted = slim_file(folder / "goslim.tsv", lambda go_ids: vocabulary.ontology.slim(go_ids, ids), terms)
         return [("direct", counted)]
 
-    makers: dict[str, Callable[[], list[tuple[str, Adding]]]] = {
+    return {
         "consensus": lambda: [("chosen", consensus_file(run.folder.path / "consensus.tsv", facts.precision))],
         "gaf": lambda: [("chosen", gaf_file(folder / "annotations.gaf", facts, vocabulary.complexes))],
         "gpad": lambda: [
@@ -222,19 +238,17 @@ def _wanted(run: FinishedRun, vocabulary: Vocabulary, genes: bool) -> list[tuple
         "goslim": slim,
         "cafa": lambda: [("support", cafa_file(folder / "cafa.tsv"))],
         "multiqc": lambda: [("chosen", multiqc_file(folder / "fantasia_dask_mqc.json", facts))],
-        "topgo": lambda: [("chosen", gene_maps(folder / "topgo_genes"))],
+        "topgo-genes": lambda: [("chosen", gene_maps(folder / "topgo_genes"))],
     }
-    names = [*run.config.exports, *(["topgo"] if genes and run.config.topgo else [])]
-    return [made for name in names if name in makers for made in makers[name]()]
 
 
-def _facts(run: FinishedRun, genes: bool) -> Facts:
+def _facts(run: FinishedRun, genes: bool, day: str) -> Facts:
     from ..report.facts import Facts
 
     post, manifest = run.config.postprocess, run.manifest
     return Facts(
         name=run.config.prefix,
-        day=datetime.fromisoformat(manifest["started"]).date(),
+        day=datetime.fromisoformat(day).date(),
         version=__version__,
         go_release=str((manifest.get("reference") or {}).get("go_release") or ""),
         database=post.database,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
+from ..ledger import open_files
+from ..progress import Progress
 from ..run_folder import EXPORTS, RunFolder
 from ..schema import Space
-from .exports import write_exports
+from .exports import Vocabulary, write_exports
+from .made_from import exports_made_from
 from .page import write_page_of
 
 if TYPE_CHECKING:
@@ -21,7 +25,8 @@ FIRST = ("report.html", "summary.csv", "consensus.tsv", "topgo", "exports", "raw
 """What a person opens first, of what is there."""
 
 CRATE_PARTS = (
-    "config.yaml", "manifest.json", "status.tsv", "run.log", "queries.parquet", "hits", "annotations", *EXPORTS,
+    "config.yaml", "manifest.json", "status.tsv", "run.log", "queries.parquet", "hits", "annotations",
+    *dict.fromkeys(Path(file).parts[0] for files in EXPORTS.values() for file in files),
 )  # fmt: skip
 """What the crate lists, of what is there."""
 
@@ -55,42 +60,50 @@ class FinishedRun:
         return [(space.model, space.layer) for space in self.spaces]
 
 
-def write_files(run: FinishedRun) -> list[Path]:
-    """Write the exports that the configuration asks for; return those that a person opens first.
+def write_files(run: FinishedRun, progress: Progress) -> list[Path]:
+    """Write the exports that the configuration asks for, but those that are finished; return what a person opens first.
 
     A new export is a module in ``report/``, called here with the tables of `run` and a path in its folder, or, when it
     rests on the consensus of models and layers, named in `exports`. It streams (`report.rows.read_blocks`), writes
-    aside and renames, and takes no time or date but those of ``run.manifest``. Its name goes into `run_folder.EXPORTS`
-    too, so that it is removed when it is no longer wanted.
+    aside and renames, and takes no time or date but those of ``run.manifest`` and `FileLedger.day`. Its name goes into
+    `run_folder.EXPORTS` with its files, and into `made_from.SETTINGS` with what shapes it.
     """
     import pandas as pd
 
     from ..report.provenance import CRATE, write_crate
     from ..report.raw_results import write_raw_csv, write_raw_table
     from ..report.sequences import write_sequences
-    from ..report.tables import summary_files
     from ..report.topgo import write_topgo
 
     folder, config, pairs = run.folder, run.config, run.pairs
-    folder.clear_exports()
+    ledger = open_files(folder, exports_made_from(run), day=run.manifest["started"])
+    if ledger.news:
+        progress.line(ledger.news, "exports", made=ledger.why, removed=ledger.dropped)
     accessions = pd.read_parquet(folder.queries, columns=["accession"])["accession"].tolist()
+    vocabulary = Vocabulary(run)
+    write_exports(run, accessions, vocabulary, ledger)
     looks: dict[str, Any] = {"precision": config.precision, "keep_sequences": config.postprocess.keep_sequences}
-    summaries = None
-    if config.postprocess.summary.enabled:
-        summaries = summary_files(folder.path / "summary.csv", folder.path / "summary.tsv")
-    write_exports(run, accessions, summaries)
-    if config.topgo:
-        write_topgo(folder.annotations, folder.path / "topgo", spaces=pairs, precision=config.precision)
-    if config.raw_csv:
-        raw = folder.path / "raw_results"
-        write_raw_csv(folder.annotations, raw, accessions=accessions, spaces=pairs, **looks)
-    if "raw-tsv" in config.exports:
-        write_raw_table(folder.annotations, folder.path / "annotations.tsv.gz", **looks)
-    donors = set().union(*(folder.read_hits(*pair, ["row"])["row"].unique().tolist() for pair in pairs))
-    write_sequences(folder.path, queries=folder.read_queries(), proteins=run.reference.proteins, donors=donors)
-    if config.report:
-        write_page_of(run)
-    if "ro-crate" in config.exports:
-        listed = [name for name in CRATE_PARTS if name != CRATE]
-        write_crate(folder.path, listed, name=config.prefix, manifest=run.manifest)
+    raw = folder.path / "raw_results"
+
+    def sequences() -> None:
+        donors = set().union(*(folder.read_hits(*pair, ["row"])["row"].unique().tolist() for pair in pairs))
+        write_sequences(folder.path, queries=folder.read_queries(), proteins=run.reference.proteins, donors=donors)
+
+    others: dict[str, Callable[[], object]] = {
+        "topgo": lambda: write_topgo(
+            folder.annotations, folder.path / "topgo", spaces=pairs, precision=config.precision
+        ),
+        "raw-csv": lambda: write_raw_csv(folder.annotations, raw, accessions=accessions, spaces=pairs, **looks),
+        "raw-tsv": lambda: write_raw_table(folder.annotations, folder.path / "annotations.tsv.gz", **looks),
+        "sequences": sequences,
+        "report": lambda: write_page_of(run, vocabulary),
+        # the last, since it lists the others
+        "ro-crate": lambda: write_crate(
+            folder.path, [n for n in CRATE_PARTS if n != CRATE], name=config.prefix, manifest=run.manifest
+        ),
+    }
+    for name, write in others.items():
+        if ledger.lacks(name):
+            with ledger.making(name):
+                write()
     return [folder.path / name for name in FIRST if (folder.path / name).exists()]

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["look_up", "write_donors", "write_queries"]
 
+LOOKUP_VERSION = 1
+"""Of what the lookup finds. Raise it by one with a change after which the same vectors and settings could give other
+hits, so that runs that are taken up look up again; a lookup that is only faster keeps it."""
+
 
 def write_queries(folder: RunFolder, store: EmbeddingStore, proteins: Sequence[Protein]) -> None:
     """Write the query table, which workers read their part of; headers are those of the proteins, where there are."""
@@ -79,6 +83,8 @@ def look_up(
     if ledger.changed:
         progress.line(f"lookup in {space} {ledger.news}", "starts-anew", changed=ledger.changed)
     q, missing = len(store), ledger.missing(len(store))
+    if missing:
+        folder.clear_exports()  # they are of other hits
     with progress.stage(f"lookup in {space}", q, "queries") as advance:
         advance(q - sum(min(PART_QUERIES, q - part * PART_QUERIES) for part in missing))
         for start, hits in lookup.blocks(missing):
@@ -107,6 +113,7 @@ class _Lookup:
         """Name everything that shapes the hits."""
         config = self.config
         return {
+            "lookup_version": LOOKUP_VERSION,
             "queries": self.store.fingerprint(self.space.model, self.space.layer),
             "reference": self.reference.fingerprint,
             "donors": digest(self.keep),

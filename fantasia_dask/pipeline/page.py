@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config import Config
+from ..ledger import open_files
 from ..run_folder import RunFolder
 from ..settings import PostprocessSettings
 from .exports import Vocabulary
+from .made_from import page_made_from
 
 if TYPE_CHECKING:
     from ..report.overview import Slim
@@ -20,12 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["write_page_of", "write_plain_page"]
 
 
-def write_page_of(run: FinishedRun) -> Path:
+def write_page_of(run: FinishedRun, vocabulary: Vocabulary) -> Path:
     """Write ``report.html`` and ``figures/`` of a run whose tables are written; nothing else is changed."""
     from ..report.html import write_page
     from ..report.overview import gather_overview
 
-    vocabulary = Vocabulary(run)
     content = vocabulary.ontology.information_content(vocabulary.table("annotations"))
     known = ~np.isnan(content)
     overview = gather_overview(
@@ -39,12 +40,17 @@ def write_page_of(run: FinishedRun) -> Path:
     return write_page(overview, run.folder.path)
 
 
-def write_plain_page(folder: RunFolder, config: Config, manifest: Mapping[str, Any]) -> Path:
-    """Write ``report.html`` after `only_embedding`: what became of the proteins, and nothing of terms."""
-    from ..report.html import write_page
+def write_plain_page(folder: RunFolder, config: Config, manifest: Mapping[str, Any]) -> list[Path]:
+    """Write ``report.html`` after `only_embedding`, if it is wanted: of the proteins, and nothing of terms."""
+    from ..report.html import REPORT, write_page
     from ..report.overview import gather_overview
 
-    return write_page(gather_overview(folder, manifest=manifest, config=config.model_dump(mode="json")), folder.path)
+    made_from = {"report": page_made_from(folder, config, manifest)} if config.report else {}
+    ledger = open_files(folder, made_from, day=manifest["started"], among=["report"])
+    if ledger.lacks("report"):
+        with ledger.making("report"):
+            write_page(gather_overview(folder, manifest=manifest, config=config.model_dump(mode="json")), folder.path)
+    return [folder.path / REPORT] if config.report else []
 
 
 def _slim(vocabulary: Vocabulary) -> Slim | None:

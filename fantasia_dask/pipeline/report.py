@@ -33,10 +33,11 @@ def write_report(
     client: Client | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, ...]:
-    """Make the annotations and all exports of a finished run again, from its hits.
+    """Make the annotations and exports of a finished run from its hits: those that are not there, or not like this.
 
-    The settings are those of ``config.yaml`` in the run folder, which keeps what `overrides` change. Equal settings
-    give equal bytes: whatever an export says of the time comes from ``manifest.json``, that is from the run.
+    The settings are those of ``config.yaml`` in the run folder, which keeps what `overrides` change. An export that
+    was made from the same terms and settings stays, unless its file was changed or deleted; one that is not wanted
+    any more is removed. Equal settings give equal bytes: whatever an export says of the time comes from the run.
 
     A new export is one module in ``report/`` and one line in ``pipeline/files.py``, see `write_files`; it then is made
     by every run and by this function.
@@ -72,7 +73,7 @@ def write_report(
             annotate(run, cluster, progress)
         if overrides:
             write_aside(run.folder.config, dump_config(run.config))
-        return tuple(write_files(run))
+        return tuple(write_files(run, progress))
 
 
 def _config(folder: RunFolder, overrides: Mapping[str, Any] | Sequence[str]) -> Config:

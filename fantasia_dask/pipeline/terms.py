@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["annotate"]
 
+TRANSFER_VERSION = 1
+"""Of the rows that hits are turned into. Raise it by one with a change after which the same hits could give others; see
+`neighbours.LOOKUP_VERSION`."""
+
 SHARE_PAIRS = 1024
 """Pairs that one task aligns, at most: about a second of work."""
 
@@ -44,6 +48,7 @@ class _Part:
     stop: int
     folder: RunFolder
     reference: Path
+    fingerprint: str
     newer: bool
     spaces: tuple[tuple[Space, float | None], ...]
     metric: str
@@ -85,6 +90,8 @@ def _missing_parts(run: FinishedRun, q: int, progress: Progress) -> list[_Part]:
             progress.line(f"annotation in {space} {ledger.news}", "starts-anew", changed=ledger.changed)
         for part in ledger.missing(q):
             lacking[part].append((space, config.embedding.models[space.model].distance_threshold))
+    if lacking:
+        folder.clear_exports()  # they are of other annotations
     return [
         _Part(
             part,
@@ -92,6 +99,7 @@ def _missing_parts(run: FinishedRun, q: int, progress: Progress) -> list[_Part]:
             min((part + 1) * PART_QUERIES, q),
             folder,
             run.reference.path,
+            run.reference.fingerprint,
             folder.newer_annotations.exists(),
             tuple(lacking[part]),
             config.embedding.distance_metric,
@@ -106,6 +114,7 @@ def _shaping(run: FinishedRun) -> dict[str, Any]:
     """Name what shapes the annotations of every space, beside its hits."""
     folder, newer = run.folder, run.folder.newer_annotations
     return {
+        "transfer_version": TRANSFER_VERSION,
         "proteins": digest(*_query_digests(folder.queries)),
         "taxa": digest(read_parquet(folder.donors)["protein"].to_numpy()),
         "ontology": _digests(newer, folder.newer_terms) if newer.exists() else None,
@@ -144,8 +153,11 @@ def _submitted(part: _Part, k: int, client: Client) -> Future:
 
 
 @lru_cache(maxsize=1)
-def _reference(path: Path) -> Reference:
-    """Open the reference once per worker process: its tables are read for the first block and kept for the next."""
+def _reference(path: Path, fingerprint: str) -> Reference:
+    """Open the reference once per worker process: its tables are read for the first block and kept for the next.
+
+    A worker may outlive the reference: one that was built anew in the same place has another fingerprint.
+    """
     from ..reference.bundle import open_reference
 
     return open_reference(path)
@@ -164,9 +176,9 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=1)
-def _lenders(reference: Path, donors: Path, modified: int) -> pd.DataFrame:
+def _lenders(reference: Path, fingerprint: str, donors: Path, modified: int) -> pd.DataFrame:
     """Return the proteins that passed the filters, once per worker process."""
-    return _reference(reference).proteins.iloc[_read(donors, modified)["protein"].to_numpy()]
+    return _reference(reference, fingerprint).proteins.iloc[_read(donors, modified)["protein"].to_numpy()]
 
 
 def _tables(part: _Part) -> dict[str, Any]:
@@ -177,8 +189,8 @@ def _tables(part: _Part) -> dict[str, Any]:
     donors, annotations = part.folder.donors, part.folder.newer_annotations
     return {
         "queries": pd.read_parquet(part.folder.queries, filters=here),
-        "proteins": _lenders(part.reference, donors, donors.stat().st_mtime_ns),
-        "annotations": _table(annotations) if part.newer else _reference(part.reference).annotations,
+        "proteins": _lenders(part.reference, part.fingerprint, donors, donors.stat().st_mtime_ns),
+        "annotations": _table(annotations) if part.newer else _reference(part.reference, part.fingerprint).annotations,
     }
 
 
@@ -204,7 +216,7 @@ def _transfer_part(part: _Part, aligned: Sequence[pd.DataFrame]) -> int:
     from ..interchange import TYPE_IDS
 
     tables = _tables(part)
-    terms = _table(part.folder.newer_terms) if part.newer else _reference(part.reference).terms
+    terms = _table(part.folder.newer_terms) if part.newer else _reference(part.reference, part.fingerprint).terms
     alignments = pd.concat(aligned, ignore_index=True) if aligned else "none"
     for space, threshold in part.spaces:
         frame = transfer_terms(

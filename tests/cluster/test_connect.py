@@ -1,9 +1,11 @@
+import gc
 import json
 import os
 import signal
 import socket
 import sys
 import threading
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,6 +36,18 @@ def test_local__one_worker_in_this_process():
         assert threads == usable_cores()
         assert client.submit(where).result() == os.getpid()
     assert client.status == "closed"
+
+
+def test_local__closed_clusters_are_forgotten():
+    """Else a process that starts one cluster after another keeps the last dozen, and all that they logged."""
+    made = []
+    for _ in range(2):
+        with connect("local", threads_per_worker=1) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+            made += [weakref.ref(thing) for thing in (client.cluster.scheduler, client.cluster.workers[0])]
+        del client
+    gc.collect()
+    assert {type(alive()) for alive in made} == {type(None)}
 
 
 def test_local__nothing_is_left(tmp_path, monkeypatch, wait_until):

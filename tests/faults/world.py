@@ -16,7 +16,7 @@ import fantasia_dask
 from fantasia_dask.testing import simulate_proteins
 
 SAMPLE = Path(fantasia_dask.__file__).parent / "sample"
-TIMED = {"manifest.json", "run.log", "events.jsonl", "ro-crate-metadata.json", "report.html"}
+TIMED = {"manifest.json", "run.log", "events.jsonl", "ledger.json", "ro-crate-metadata.json", "report.html"}
 """Files that tell the time."""
 
 

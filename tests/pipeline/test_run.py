@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from fantasia_dask.schema import HITS, OUTCOME, QUERIES, RAW_ANNOTATIONS, Space,
 from fantasia_dask.store import StoreWriter
 from fantasia_dask.testing import simulate_reference, simulate_store
 
-TIMED = {"manifest.json", "run.log", "events.jsonl", "ro-crate-metadata.json"}
+TIMED = {"manifest.json", "run.log", "events.jsonl", "ro-crate-metadata.json", "ledger.json"}
 
 
 def contents(folder):
@@ -292,6 +293,21 @@ def test_run__more_neighbours_than_donors(lookup_config, run_quietly):
     config = lookup_config(limit_per_entry=500)
     run_quietly(config)
     assert len(read_hits(config.run_folder, "Sim", 0)) == 25 * 60
+
+
+def test_run__a_reference_built_anew_in_the_same_place(simulated, lookup_config, run_quietly, tmp_path):
+    """Workers that outlive a reference take nothing from the old one."""
+    home = tmp_path / "reference"
+    shutil.copytree(simulated / "reference", home)
+    config = lookup_config(reference=str(home), alignments="none")
+    run_quietly(config)
+    before = pd.read_csv(config.run_folder / "consensus.tsv", sep="\t")
+    shutil.rmtree(home)
+    simulate_reference(home, 60, open_reference(simulated / "reference").spaces, taxa=(4932,))
+    run_quietly(config)
+    rows = pd.read_parquet(config.run_folder / "annotations", columns=["organism"])
+    assert set(rows["organism"]) == {"species 4932"}
+    assert len(before) == len(pd.read_csv(config.run_folder / "consensus.tsv", sep="\t"))
 
 
 def test_run__a_newer_ontology(simulated, lookup_config, run_quietly, tmp_path):
