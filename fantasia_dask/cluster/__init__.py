@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, did_you_mean
+from ..scratch import scratch
 from .checks import check_files, check_workers
 from .joined import joined
 from .shape import Workers, workers_joined, workers_started
 from .slurm import slurm_cluster
-from .started import cuda_cluster, local_cluster, scratch, usable_cores, visible_gpus
+from .started import cuda_cluster, local_cluster, usable_cores, visible_gpus
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -111,7 +112,8 @@ def connect(
         elif kind == "slurm":
             yield opened.enter_context(slurm_cluster(*shape, slurm or {}, Path(folder), dashboard, tell, PATIENCE))
         else:
-            spilled = opened.enter_context(scratch())
+            # What workers spill: never in the current folder, never at home.
+            spilled = str(opened.enter_context(scratch("workers")))
             # The scheduler, which takes no folder as an argument, would leave one of its own behind.
             with dask.config.set({"temporary-directory": spilled}):
                 if kind == "cuda":

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from ..errors import InputError
-from ..stopping import last_act
 
-__all__ = ["LOOPBACK", "cuda_cluster", "local_cluster", "scratch", "served", "usable_cores", "visible_gpus"]
+__all__ = ["LOOPBACK", "cuda_cluster", "local_cluster", "served", "usable_cores", "visible_gpus"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -30,16 +24,6 @@ def usable_cores() -> int:
     from dask.system import cpu_count
 
     return max(1, int(cpu_count()))
-
-
-@contextmanager
-def scratch() -> Iterator[str]:
-    """A folder for what workers spill: never the current folder, never home, and gone afterwards."""
-    with (
-        tempfile.TemporaryDirectory(prefix="fantasia-dask-", ignore_cleanup_errors=True) as folder,
-        last_act(partial(shutil.rmtree, folder, ignore_errors=True)),
-    ):
-        yield folder
 
 
 def local_cluster(

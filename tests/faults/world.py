@@ -60,7 +60,11 @@ class World:
             },
         }
         self.config = home / "config.yaml"
-        self.config.write_text(yaml.safe_dump(self.settings))
+        self.configure()
+
+    def configure(self, **settings) -> None:
+        """Write the configuration, with some settings more."""
+        self.config.write_text(yaml.safe_dump(self.settings | settings))
 
     @property
     def folder(self) -> Path:
