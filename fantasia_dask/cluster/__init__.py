@@ -20,7 +20,7 @@ from .checks import check_files, check_workers
 from .joined import joined
 from .shape import Workers, workers_joined, workers_started
 from .slurm import slurm_cluster
-from .started import cuda_cluster, local_cluster, usable_cores, visible_gpus
+from .started import cuda_cluster, failures_told_once, local_cluster, usable_cores, visible_gpus
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -129,6 +129,7 @@ def _client_of(cluster: Any) -> Iterator[Client]:
     from distributed import Client
 
     with Client(cluster) as client:
+        client.register_plugin(failures_told_once())
         yield client
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from typing import Any
 
 from ..errors import InputError
 
-__all__ = ["LOOPBACK", "cuda_cluster", "local_cluster", "served", "usable_cores", "visible_gpus"]
+__all__ = ["LOOPBACK", "cuda_cluster", "failures_told_once", "local_cluster", "served", "usable_cores", "visible_gpus"]
 
 LOOPBACK = "127.0.0.1"
 
@@ -82,6 +83,29 @@ def cuda_cluster(
         **budget,
         **served(dashboard),
     )
+
+
+def failures_told_once() -> Any:
+    """Make a plugin that keeps workers from showing the traceback of a failed task.
+
+    Its error comes to the client, which tells it in one sentence, or with the very traceback when it is a bug.
+    """
+    from distributed import WorkerPlugin
+
+    class FailuresToldOnce(WorkerPlugin):  # type: ignore[misc, unused-ignore]
+        name = "failures-told-once"
+
+        def setup(self, worker: Any) -> None:
+            logging.getLogger("distributed.worker").addFilter(self.shows)
+
+        def teardown(self, worker: Any) -> None:
+            logging.getLogger("distributed.worker").removeFilter(self.shows)
+
+        @staticmethod
+        def shows(record: logging.LogRecord) -> bool:
+            return not str(record.msg).startswith("Compute Failed")
+
+    return FailuresToldOnce()
 
 
 def served(dashboard: bool) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import signal
 import socket
@@ -45,6 +46,21 @@ def test_local__nothing_is_left(tmp_path, monkeypatch, wait_until):
     assert not Path(folder).exists()
     assert list(tmp_path.iterdir()) == []
     wait_until(lambda: len(threads_of_dask()) <= before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_local__a_failure_is_told_once(workers, capfd, caplog):
+    """By the error that comes to the client; workers show no traceback beside it."""
+
+    def fail():
+        raise OSError(28, "No space left on device")
+
+    filters = list(logging.getLogger("distributed.worker").filters)
+    with connect("local", workers=workers, threads_per_worker=1) as client, pytest.raises(OSError, match="No space"):
+        client.submit(fail).result()
+    assert "No space" not in caplog.text
+    assert "No space" not in capfd.readouterr().err
+    assert logging.getLogger("distributed.worker").filters == filters
 
 
 def test_local__closed_when_the_work_fails():
