@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 from tests.faults.world import World, contents
 from tests.killing import KILLED, ended, killed_after, rehearse, start
-from fantasia_dask import ledger, run_folder, schema
 from fantasia_dask.config import load_config
-from fantasia_dask.pipeline import neighbours, run, terms
+from fantasia_dask.pipeline import run
 from fantasia_dask.progress import Progress
 
 home, times, proteins, report, *stages = Path(sys.argv[1]), *map(int, sys.argv[2:5]), *sys.argv[5:]
-for module in (ledger, neighbours, run_folder, schema, terms):
-    module.PART_QUERIES = 32  # many parts of few queries, so that a kill leaves some done and some not
+for name, module in list(sys.modules.items()):
+    if name.startswith("fantasia_dask") and hasattr(module, "PART_QUERIES"):
+        module.PART_QUERIES = 32  # many parts of few queries, so that a kill leaves some done and some not
 world, rng = World(home, proteins), random.Random(17)
 exports = "consensus gaf gpad clusterprofiler goatools goslim multiqc ro-crate cafa raw-tsv".split()
 

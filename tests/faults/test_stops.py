@@ -14,9 +14,12 @@ import pytest
 
 from tests.faults.world import World, contents, interrupt, same, wait_for
 
+BEGUN = {"embed": "embeddings.zarr.parts", "lookup": "hits", "annotate": "annotations"}
+"""What is there as soon as a stage has begun."""
 
-def embedding_begun(world):
-    return world.folder.joinpath("embeddings.zarr.parts").exists() or world.folder.joinpath("hits").exists()
+
+def wait_for_stage(world, stage, process):
+    wait_for((world.folder / BEGUN[stage]).exists, process)
 
 
 def workers_of(process):
@@ -39,9 +42,9 @@ def gone(process):
     return True
 
 
-def stop_and_resume(world, number, code, *arguments):
+def stop_and_resume(world, number, code, stage, *arguments):
     process = world.start(*arguments)
-    wait_for(lambda: embedding_begun(world), process)
+    wait_for_stage(world, stage, process)
     workers = workers_of(process)
     said = interrupt(process, number)
     assert process.returncode == code, said
@@ -56,22 +59,28 @@ def stop_and_resume(world, number, code, *arguments):
 
 
 def test_sigterm__a_clean_stop_and_the_same_results(world, undisturbed):
-    assert same(stop_and_resume(world, signal.SIGTERM, 143), undisturbed)
+    assert same(stop_and_resume(world, signal.SIGTERM, 143, "lookup"), undisturbed)
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals__a_clean_stop_and_the_same_results(tmp_path, undisturbed, number, code, workers):
-    world = World(tmp_path)
-    found = stop_and_resume(world, number, code, "--set", f"cluster.workers={workers}")
+@pytest.mark.parametrize(
+    ("number", "code", "stage", "workers"),
+    [
+        (signal.SIGINT, 130, "annotate", 1),
+        (signal.SIGINT, 130, "lookup", 2),
+        (signal.SIGINT, 130, "embed", 2),
+        (signal.SIGTERM, 143, "embed", 2),
+    ],
+)
+def test_signals__a_clean_stop_and_the_same_results(world, undisturbed, number, code, stage, workers):
+    found = stop_and_resume(world, number, code, stage, "--set", f"cluster.workers={workers}")
     assert same(found, undisturbed)
 
 
 @pytest.mark.faults
 def test_sigkill__workers_end_with_their_driver(world, undisturbed):
     process = world.start("--set", "cluster.workers=2")
-    wait_for(lambda: embedding_begun(world), process)
+    wait_for_stage(world, "embed", process)
     workers = workers_of(process)
     assert workers
     process.kill()
@@ -87,8 +96,8 @@ def test_workers__killed_one_after_the_other(tmp_path, undisturbed):
     """One at the embedding, one at the lookup, one at the annotation; Dask gives a task up at its fourth death."""
     world, killed = World(tmp_path), []
     process = world.start("--set", "cluster.workers=2")
-    for begun in ("embeddings.zarr.parts", "hits", "annotations"):
-        wait_for((world.folder / begun).exists, process)
+    for stage in BEGUN:
+        wait_for_stage(world, stage, process)
         worker = next((worker for worker in workers_of(process) if worker.pid not in killed), None)
         if worker is not None:
             worker.kill()
@@ -133,7 +142,7 @@ def test_scheduler__gone_in_the_middle(world, undisturbed):
     scheduler, worker = start_cluster(port)
     try:
         process = world.start("--scheduler", f"tcp://127.0.0.1:{port}")
-        wait_for(lambda: embedding_begun(world), process)
+        wait_for_stage(world, "embed", process)
         scheduler.kill()
         _, said = process.communicate(timeout=300)
     finally:
