@@ -63,6 +63,19 @@ def test_local__a_failure_is_told_once(workers, capfd, caplog):
     assert logging.getLogger("distributed.worker").filters == filters
 
 
+def test_local__interrupts_are_for_this_process_alone():
+    """Ctrl-C in a terminal reaches all of its processes; workers that end by themselves do so with tracebacks."""
+
+    def blocked():
+        import signal
+
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    with connect("local", workers=2, threads_per_worker=1) as client:
+        assert set(client.run(blocked).values()) == {True}
+        assert not blocked()
+
+
 def test_local__closed_when_the_work_fails():
     with pytest.raises(ZeroDivisionError), connect("local", threads_per_worker=1) as client:
         client.submit(lambda: 1 / 0).result()
