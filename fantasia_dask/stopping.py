@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -48,19 +50,23 @@ class Stop:
         if self.signal:
             self._end()
         self.signal = number
+        logging.disable()  # what a cluster logs of its own end helps nobody
         self._timer.start()
         raise KeyboardInterrupt
 
     def over(self) -> None:
         """Wait no longer for the end: it has come."""
         self._timer.cancel()
+        if self.signal:
+            logging.disable(logging.NOTSET)
 
     def _end(self) -> None:
         """End the processes that were started here, do what must be done, and go without waiting for any thread."""
         import psutil
 
+        tracker = _resource_tracker()
         with suppress(psutil.Error):
-            children = psutil.Process().children(recursive=True)
+            children = [child for child in psutil.Process().children(recursive=True) if child.pid != tracker]
             for child in children:
                 with suppress(psutil.Error):
                     child.kill()
@@ -69,7 +75,19 @@ class Stop:
             with suppress(Exception):
                 act()
         os.write(2, b"interrupted: the same command takes the run up again.\n")
+        if tracker is not None:
+            with suppress(OSError):
+                os.kill(tracker, signal.SIGKILL)
         os._exit(self.code)
+
+
+def _resource_tracker() -> int | None:
+    """Return the process in which multiprocessing counts its semaphores, if there is one.
+
+    It must go last: threads that still run here would start another one and complain, and so would it.
+    """
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    return getattr(getattr(module, "_resource_tracker", None), "_pid", None)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, did_you_mean
+from ..scratch import scratch
 from .checks import check_files, check_workers
 from .joined import joined
 from .shape import Workers, workers_joined, workers_started
@@ -22,9 +23,9 @@ from .slurm import slurm_cluster
 from .started import (
     bound_device_memory,
     cuda_cluster,
+    failures_told_once,
     forget_closed,
     local_cluster,
-    scratch,
     usable_cores,
     visible_gpus,
 )
@@ -121,7 +122,8 @@ def connect(
             yield opened.enter_context(slurm_cluster(*shape, slurm or {}, Path(folder), dashboard, tell, PATIENCE))
         else:
             opened.callback(forget_closed)
-            spilled = opened.enter_context(scratch())
+            # What workers spill: never in the current folder, never at home.
+            spilled = str(opened.enter_context(scratch("workers")))
             # The scheduler, which takes no folder as an argument, would leave one of its own behind.
             with dask.config.set({"temporary-directory": spilled}):
                 if kind == "cuda":
@@ -140,6 +142,7 @@ def _client_of(cluster: Any) -> Iterator[Client]:
     from distributed import Client
 
     with Client(cluster) as client:
+        client.register_plugin(failures_told_once())
         yield client
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,13 +52,18 @@ def _knock(place: str, certificates: Any, source: str, deadline: float) -> None:
     try:
         found = answer.result()
     except NOT_ANSWERED as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(
-            f"{source} cannot be reached from {platform.node()} ({reason}): check that it runs, that the address is "
-            "right, and whether it speaks TLS (cluster.security)."
+            f"{source} cannot be reached from {platform.node()} ({_reason(error)}): check that it runs, that the "
+            "address is right, and whether it speaks TLS (cluster.security), with these certificates."
         ) from error
     if not (isinstance(found, Mapping) and found.get("type") == "Scheduler"):
         raise InputError(f"{place} answers, but is no Dask scheduler: check the address.")
+
+
+def _reason(error: BaseException) -> str:
+    """Return the reason in a few words; Dask wraps it in its own, and names both ends of the connection."""
+    told = str(error.__cause__ or error).strip()
+    return re.sub(r"^in <[^>]*>: ", "", told).split("\n")[0].split(". ")[0] or type(error).__name__
 
 
 async def _identity(place: str, certificates: Any, deadline: float) -> Any:
@@ -98,9 +104,17 @@ def _security(given: Mapping[str, str | os.PathLike[str]] | Security | None) -> 
     for name, path in files.items():
         if not path.is_file():
             raise InputError(f"cluster.security.{name} is {path}, which does not exist: expected a PEM file.")
-    return Security(
+    security = Security(
         tls_ca_file=str(files["ca_file"]),
         tls_client_cert=str(files["cert"]),
         tls_client_key=str(files["key"]),
         require_encryption=True,
     )
+    try:
+        security.get_connection_args("client")
+    except OSError as error:  # OpenSSL's errors are among them
+        raise InputError(
+            f"cluster.security ({', '.join(map(str, files.values()))}) cannot be used ({error}): expected PEM files of "
+            "the authority's certificate, a certificate that it signed, and the key of that."
+        ) from error
+    return security

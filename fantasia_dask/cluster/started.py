@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
-import shutil
-import tempfile
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from ..errors import InputError
-from ..stopping import last_act
 
 __all__ = [
     "LOOPBACK",
     "bound_device_memory",
     "cuda_cluster",
+    "failures_told_once",
     "forget_closed",
     "local_cluster",
-    "scratch",
     "served",
     "usable_cores",
     "visible_gpus",
@@ -42,16 +40,6 @@ def usable_cores() -> int:
     return max(1, int(cpu_count()))
 
 
-@contextmanager
-def scratch() -> Iterator[str]:
-    """A folder for what workers spill: never the current folder, never home, and gone afterwards."""
-    with (
-        tempfile.TemporaryDirectory(prefix="fantasia-dask-", ignore_cleanup_errors=True) as folder,
-        last_act(partial(shutil.rmtree, folder, ignore_errors=True)),
-    ):
-        yield folder
-
-
 def local_cluster(
     workers: int | None, threads: int | None, memory_limit: int | str | None, folder: str, dashboard: bool
 ) -> Any:
@@ -69,7 +57,8 @@ def local_cluster(
         **served(dashboard),
     }
     if workers > 1:
-        return LocalCluster(host=LOOPBACK, **settings)
+        with _spared_interrupts():
+            return LocalCluster(host=LOOPBACK, **settings)
     # A paused worker waits for memory to be given back. Within this process much of it belongs to models and to the
     # caller, who give nothing back: the worker would wait for ever. Tasks are cut to fit beforehand instead.
     with dask.config.set({"distributed.worker.memory.pause": False}):
@@ -112,15 +101,59 @@ def cuda_cluster(
 
     # dask-cuda has a limit of its own, most of the GPU, where none is given
     budget = {} if device_memory_limit is None else {"device_memory_limit": device_memory_limit}
-    return LocalCUDACluster(
-        n_workers=workers,
-        threads_per_worker=threads or 1,
-        host=LOOPBACK,
-        memory_limit="auto" if memory_limit is None else memory_limit,
-        local_directory=folder,
-        **budget,
-        **served(dashboard),
-    )
+    with _spared_interrupts():
+        return LocalCUDACluster(
+            n_workers=workers,
+            threads_per_worker=threads or 1,
+            host=LOOPBACK,
+            memory_limit="auto" if memory_limit is None else memory_limit,
+            local_directory=folder,
+            **budget,
+            **served(dashboard),
+        )
+
+
+@contextmanager
+def _spared_interrupts() -> Iterator[None]:
+    """Keep Ctrl-C from processes that are started in threads of the ``with`` block, then or later.
+
+    A terminal sends it to all of them at once, and it is for the one alone that ends the others. What a thread has
+    blocked its threads and processes inherit; the main thread gets a Ctrl-C that came meanwhile at the end.
+    """
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it unblocks signals in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def failures_told_once() -> Any:
+    """Make a plugin that keeps workers from showing the traceback of a failed task, or of a scheduler that has ended.
+
+    The error of a task comes to the client, which tells it in one sentence, or with the very traceback when it is a
+    bug; the scheduler is a part of that process.
+    """
+    from distributed import WorkerPlugin
+    from distributed.comm import CommClosedError
+
+    class FailuresToldOnce(WorkerPlugin):  # type: ignore[misc, unused-ignore]
+        name = "failures-told-once"
+
+        def setup(self, worker: Any) -> None:
+            logging.getLogger("distributed.worker").addFilter(self.shows)
+
+        def teardown(self, worker: Any) -> None:
+            logging.getLogger("distributed.worker").removeFilter(self.shows)
+
+        @staticmethod
+        def shows(record: logging.LogRecord) -> bool:
+            ended = record.exc_info is not None and isinstance(record.exc_info[1], CommClosedError)
+            return not ended and not str(record.msg).startswith("Compute Failed")
+
+    return FailuresToldOnce()
 
 
 def bound_device_memory(limit: int | str) -> None:

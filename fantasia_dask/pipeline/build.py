@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,16 +87,15 @@ def build_reference(
     """
     from ..reference.build import collect
     from ..reference.bundle import check_free, write_reference
+    from ..reference.importers.scratch import scratch_beside
     from ..reference.vectors import gather_embeddings
 
     out = Path(out)
     check_free(out, overwrite)
     progress = progress or Progress()
     tables = collect(fasta, annotations, ontology, evidence=evidence, taxonomy_dump=taxonomy_dump)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the bundle: the store is moved into it, which is a rename only within one file system.
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        vectors = Path(scratch, "embeddings.zarr")
+    with scratch_beside(out, overwrite) as scratch:
+        vectors = scratch / "embeddings.zarr"
         if embeddings is None:
             _compute(
                 tables, vectors, model, layers, checkpoint, family, profile, device, dtype, batch_size, client, progress
@@ -105,7 +103,7 @@ def build_reference(
         else:
             paths = [embeddings] if isinstance(embeddings, str | os.PathLike) else list(embeddings)
             stores = [
-                _bring(path, Path(scratch, f"brought{i}.zarr"), model, layers, vectors_key, profile, dtype)
+                _bring(path, scratch / f"brought{i}.zarr", model, layers, vectors_key, profile, dtype)
                 for i, path in enumerate(paths)
             ]
             gather_embeddings(tables, stores, vectors)

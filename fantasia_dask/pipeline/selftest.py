@@ -8,7 +8,6 @@ do the distances between them; the donors and terms of the sample are far enough
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +15,7 @@ from ..config import make_config
 from ..errors import InputError
 from ..progress import Progress
 from ..run_folder import RunFolder
+from ..scratch import scratch
 
 __all__ = ["ANSWERS", "answers", "check_sample"]
 
@@ -55,10 +55,10 @@ def check_sample() -> str:
 
 def answers() -> Answers:
     """Compute what `check_sample` compares: hits and terms of stored vectors, and of vectors computed here."""
-    with tempfile.TemporaryDirectory(prefix="fantasia-dask-selftest-") as folder:
+    with scratch("selftest") as folder:
         return {
-            "stored vectors": _run(Path(folder, "stored"), SAMPLE / "reference" / "embeddings.zarr", only_lookup=True),
-            "computed vectors": _run(Path(folder, "computed"), SAMPLE / "queries.fasta"),
+            "stored vectors": _run(folder / "stored", SAMPLE / "reference" / "embeddings.zarr", only_lookup=True),
+            "computed vectors": _run(folder / "computed", SAMPLE / "queries.fasta"),
         }
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ..cluster import usable_cores
 from ..errors import InputError
+from ..scratch import scratch
 
 __all__ = ["Mmseqs", "find_mmseqs", "mmseqs", "mmseqs_version"]
 
@@ -97,8 +98,8 @@ def mmseqs(threads: int | None = None) -> Iterator[Mmseqs]:
     threads : int, optional
         By default the cores that this process may use.
     """
-    with tempfile.TemporaryDirectory(prefix="fantasia-mmseqs-") as folder:
-        yield Mmseqs(find_mmseqs(), Path(folder), threads or usable_cores())
+    with scratch("mmseqs") as folder:
+        yield Mmseqs(find_mmseqs(), folder, threads or usable_cores())
 
 
 def _call(program: Path, arguments: Sequence[str], folder: Path) -> str:

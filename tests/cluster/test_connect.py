@@ -1,5 +1,6 @@
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -62,6 +63,34 @@ def test_local__nothing_is_left(tmp_path, monkeypatch, wait_until):
     assert not Path(folder).exists()
     assert list(tmp_path.iterdir()) == []
     wait_until(lambda: len(threads_of_dask()) <= before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_local__a_failure_is_told_once(workers, capfd, caplog):
+    """By the error that comes to the client; workers show no traceback beside it."""
+
+    def fail():
+        raise OSError(28, "No space left on device")
+
+    filters = list(logging.getLogger("distributed.worker").filters)
+    with connect("local", workers=workers, threads_per_worker=1) as client, pytest.raises(OSError, match="No space"):
+        client.submit(fail).result()
+    assert "No space" not in caplog.text
+    assert "No space" not in capfd.readouterr().err
+    assert logging.getLogger("distributed.worker").filters == filters
+
+
+def test_local__interrupts_are_for_this_process_alone():
+    """Ctrl-C in a terminal reaches all of its processes; workers that end by themselves do so with tracebacks."""
+
+    def blocked():
+        import signal
+
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    with connect("local", workers=2, threads_per_worker=1) as client:
+        assert set(client.run(blocked).values()) == {True}
+        assert not blocked()
 
 
 def test_local__closed_when_the_work_fails():
@@ -226,21 +255,76 @@ def test_security__missing_certificate(tmp_path, impatient):
         pass
 
 
-def test_tls__with_and_without_certificates(tmp_path):
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """Texts of certificates by two authorities: those of a cluster, and of somebody else."""
     pytest.importorskip("cryptography")
+    from distributed import Security
+
+    made = [Security.temporary() for _ in range(2)]
+    return [{"ca_file": m.tls_ca_file, "cert": m.tls_client_cert, "key": m.tls_client_key} for m in made]
+
+
+@pytest.fixture(scope="module")
+def secure(certificates):
+    """The address of a cluster that speaks TLS."""
     from distributed import LocalCluster, Security
 
-    theirs = Security.temporary()
+    theirs, _ = certificates
+    roles = ("scheduler", "worker", "client")
+    parts = {f"tls_{role}_{part}": theirs[part] for role in roles for part in ("cert", "key")}
+    security = Security(tls_ca_file=theirs["ca_file"], require_encryption=True, **parts)
     quiet = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(1, processes=False, protocol="tls://", host="127.0.0.1", security=theirs, **quiet) as secure:
-        texts = {"ca_file": theirs.tls_ca_file, "cert": theirs.tls_client_cert, "key": theirs.tls_client_key}
-        files = {name: tmp_path / f"{name}.pem" for name in texts}
-        for name, path in files.items():
-            path.write_text(texts[name])
-        with connect(address=secure.scheduler_address, security=files) as client:
-            assert client.submit(sum, [1, 2]).result() == 3
-        with pytest.raises(InputError, match="cannot be reached"), connect(address=secure.scheduler_address):
-            pass
+    with LocalCluster(1, processes=False, protocol="tls://", host="127.0.0.1", security=security, **quiet) as cluster:
+        yield cluster.scheduler_address
+
+
+def written(texts, folder):
+    """Write certificates into files; return their paths."""
+    files = {name: folder / f"{name}.pem" for name in texts}
+    for name, path in files.items():
+        path.write_text(texts[name])
+    return files
+
+
+def test_tls__with_its_certificates(secure, certificates, tmp_path):
+    with connect(address=secure, security=written(certificates[0], tmp_path)) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_tls__without_certificates(secure, impatient):
+    with pytest.raises(InputError, match=r"cannot be reached .* whether it speaks TLS"), connect(address=secure):
+        pass
+    plain = secure.replace("tls://", "tcp://")
+    with pytest.raises(InputError, match=r"cannot be reached .* whether it speaks TLS"), connect(address=plain):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("others", "match"),
+    [
+        (("ca_file", "cert", "key"), r"cannot be reached .*\(TLS certificate does not match\): check .* certificates"),
+        (("cert", "key"), r"cannot be reached .*: check .* certificates"),
+        (("key",), r"cluster\.security \(.*key.pem\) cannot be used \(.*mismatch.*\): expected PEM files"),
+    ],
+    ids=["all", "signed by another authority", "key"],
+)
+def test_tls__with_certificates_of_somebody_else(secure, certificates, tmp_path, impatient, others, match):
+    theirs, somebody_elses = certificates
+    files = written(theirs | {name: somebody_elses[name] for name in others}, tmp_path)
+    with pytest.raises(InputError, match=match) as caught, connect(address=secure, security=files):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["ca_file", "cert", "key"])
+def test_tls__no_certificate_at_all(certificates, tmp_path, part):
+    files = written(certificates[0] | {part: "-----BEGIN NOTHING-----"}, tmp_path)
+    with (
+        pytest.raises(InputError, match=r"cluster\.security \(.*\) cannot be used"),
+        connect(address="tls://127.0.0.1:1", security=files),
+    ):
+        pass
 
 
 def test_cuda__not_possible_here(monkeypatch):

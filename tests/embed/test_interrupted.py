@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from fantasia_dask.store import open_store
+from tests.killing import told_by
 
-# A process that has imported everything and forks for every start, so that the time goes into the work that is killed.
-# The parent itself computes nothing: it has no thread that a fork could lose.
 SCRIPT = """
-import json, os, random, signal, sys, time, traceback
+import json, random, sys, time
 from pathlib import Path
-import torch, pyarrow.parquet, zarr, pandas, distributed, psutil
-from transformers import EsmModel, EsmTokenizer
+import torch
+from tests.killing import KILLED, ended, killed_after, rehearse, start
 from fantasia_dask.embed.blocks import embed_proteins
 from fantasia_dask.embed.models import EmbeddingRequest, model_spec
 from fantasia_dask.sequences import read_fasta
@@ -27,33 +23,11 @@ folder, fasta, home, proteins, residues, when, times = sys.argv[1:]
 proteins = read_fasta(fasta)[: int(proteins) or None]
 home, rng, kills, stages = Path(home), random.Random(11), 0, []
 
-def start(out):
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        torch.set_num_threads(1)
-        embed_proteins([p.accession for p in proteins], [p.sequence for p in proteins],
-            [EmbeddingRequest(model_spec("ESM", folder), (0, 1), 8)], out, profile="pis-3.1", device="cpu",
-            packet_size=32, max_residues=int(residues))
-        code = 0
-    except BaseException:
-        traceback.print_exc()  # os._exit would say nothing of it
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-def ended(pid, seconds):
-    # The exit code within some seconds, or None
-    stop = time.perf_counter() + seconds
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.perf_counter() > stop:
-            return None
-        time.sleep(0.001)
+def embed(out, proteins=proteins):
+    torch.set_num_threads(1)
+    embed_proteins([p.accession for p in proteins], [p.sequence for p in proteins],
+        [EmbeddingRequest(model_spec("ESM", folder), (0, 1), 8)], out, profile="pis-3.1", device="cpu",
+        packet_size=32, max_residues=int(residues))
 
 def stage(out):
     parts = len(list(Path(f"{out}.parts").rglob("*.parquet")))
@@ -61,23 +35,20 @@ def stage(out):
         return "stored"
     return "writing" if list(home.glob(f"*{out.name}*partial*")) else f"{parts} parts"
 
-before, pid = time.perf_counter(), start(home / "undisturbed.zarr")
+rehearse(lambda: embed(home / "rehearsed.zarr", proteins[:40]))
+before, pid = time.perf_counter(), start(lambda: embed(home / "undisturbed.zarr"))
 while stage(home / "undisturbed.zarr") == "0 parts":
     time.sleep(0.001)
 loading = time.perf_counter() - before
-assert ended(pid, 3600) == 0
+assert ended(pid) == 0
 whole = time.perf_counter() - before
 earliest, latest = (loading / 2, loading + (whole - loading) / 10) if when == "embedding" else (0, 1.1 * whole)
 life, stores = 0, []
 while True:
     out = home / f"life{life}.zarr"
-    pid = start(out)
-    code = ended(pid, rng.uniform(earliest, latest) if kills < int(times) else 3600)
-    if code is None:
-        os.kill(pid, signal.SIGKILL)
-        # It may have come to its end in the moment before the kill.
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code == -signal.SIGKILL:
+    pid = start(lambda: embed(out))
+    code = killed_after(pid, rng.uniform(earliest, latest)) if kills < int(times) else ended(pid)
+    if code == KILLED:
         kills += 1
         stages.append(stage(out))
     else:
@@ -93,16 +64,7 @@ print(json.dumps({"seconds": whole, "kills": kills, "stages": stages, "stores": 
 
 def interrupted(checkpoint, fasta, home, proteins, residues, when, times):
     """Run the script; with `when` "embedding", a start does a tenth of the work at most, so that it takes them all."""
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, checkpoint, fasta, home, proteins, residues, when, times]
-    done = subprocess.run(
-        list(map(str, command)),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-    )
-    told = json.loads(done.stdout.splitlines()[-1])
-    print(told)
+    told = told_by(SCRIPT, checkpoint, fasta, home, proteins, residues, when, times)
     assert told["kills"] == times
     return told
 

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,22 +54,45 @@ def test_full_disk__one_sentence_and_then_the_same_results(world, undisturbed, s
 LIMITED = """
 import resource, sys
 from fantasia_dask import cli
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
-cli.main(["run", sys.argv[2]])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+cli.main(["run", sys.argv[1]])
+"""
+
+# A quota needs a disk of its own; its error is raised where a file system that defers its work tells it: on fsync.
+QUOTA = """
+import errno, os, sys
+from fantasia_dask import cli
+fsync, left = os.fsync, int(sys.argv[2])
+
+def limited(file):
+    global left
+    left -= 1
+    if left < 0:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+    return fsync(file)
+
+os.fsync = limited
+cli.main(["run", sys.argv[1]])
 """
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("most", [2_000, 10_000, 20_000])
-def test_write_errors__a_limit_of_the_system(world, undisturbed, most):
-    import sys
-
+@pytest.mark.parametrize(
+    ("script", "most", "remedy"),
+    [
+        (LIMITED, 2_000, "raise the limit (ulimit -f)"),
+        (LIMITED, 20_000, "raise the limit (ulimit -f)"),
+        (QUOTA, 4, "the quota of the disk is used up: make room"),
+        (QUOTA, 20, "the quota of the disk is used up: make room"),
+    ],
+)
+def test_write_errors__a_limit_of_the_system(world, undisturbed, script, most, remedy):
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(most), world.config], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, world.config, str(most)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    assert "raise the limit (ulimit -f)" in done.stderr
+    assert remedy in done.stderr
     assert same(world.finish(), undisturbed)
 
 

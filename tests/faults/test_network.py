@@ -1,4 +1,4 @@
-"""Clusters started here listen on the loopback interface alone, and stop listening when they end."""
+"""Clusters started here listen on the loopback interface alone; those joined over TLS want the right certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from fantasia_dask.cluster import connect
+from tests.faults.world import same
 
 
 def listening():
@@ -27,3 +28,28 @@ def test_connect__listens_on_loopback_only(workers):
         new = listening() - before
         assert {address for _, address, _ in new} <= {"127.0.0.1"}
     assert listening() <= before, "no port is left open"
+
+
+@pytest.mark.faults
+def test_tls__with_wrong_and_right_certificates(world, undisturbed):
+    pytest.importorskip("cryptography")
+    from distributed import LocalCluster, Security
+
+    right, wrong = Security.temporary(), Security.temporary()
+    quiet = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(1, processes=False, protocol="tls://", host="127.0.0.1", security=right, **quiet) as cluster:
+
+        def join(certificates):
+            files = {part: world.home / f"{part}.pem" for part in ("ca_file", "cert", "key")}
+            files["ca_file"].write_text(certificates.tls_ca_file)
+            files["cert"].write_text(certificates.tls_client_cert)
+            files["key"].write_text(certificates.tls_client_key)
+            security = {part: str(file) for part, file in files.items()}
+            world.configure(cluster={"address": cluster.scheduler_address, "security": security})
+
+        join(wrong)
+        line = world.refused()
+        assert f"the scheduler at {cluster.scheduler_address} cannot be reached" in line
+        assert "whether it speaks TLS (cluster.security), with these certificates" in line
+        join(right)
+        assert same(world.finish(), undisturbed)

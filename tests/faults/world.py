@@ -60,7 +60,11 @@ class World:
             },
         }
         self.config = home / "config.yaml"
-        self.config.write_text(yaml.safe_dump(self.settings))
+        self.configure()
+
+    def configure(self, **settings) -> None:
+        """Write the configuration, with some settings more."""
+        self.config.write_text(yaml.safe_dump(self.settings | settings))
 
     @property
     def folder(self) -> Path:
@@ -73,6 +77,7 @@ class World:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,
             env={**os.environ, "TMPDIR": str(self.scratch()), **environment},
         )
 
@@ -110,7 +115,9 @@ def same(found: dict[str, str], expected: dict[str, str]) -> bool:
 
 
 def interrupt(process: subprocess.Popen, number: signal.Signals) -> str:
-    """Send a signal and return what was said."""
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    """Send a signal and return what was said. As from a terminal, Ctrl-C reaches the workers too."""
+    send = os.killpg if number == signal.SIGINT else os.kill
+    send(process.pid, number)
+    # The promise is five seconds; processors may be shared with others.
+    _, said = process.communicate(timeout=15)
     return said

@@ -339,7 +339,7 @@ def test_import_dump__leaves_a_bundle_that_is_there(dump, tmp_path):
 
 
 def test_import_dump__removes_what_a_killed_import_left(dump, tmp_path):
-    left = tmp_path / ".out.import"
+    left = tmp_path / ".out.making"
     left.mkdir()
     (left / "plane0.raw").write_bytes(b"left")
     import_reference(dump, tmp_path / "out", progress=QUIET)

@@ -26,8 +26,8 @@ def scratch_beside(out: Path, overwrite: bool) -> Iterator[Path]:
         If something is at `out` that may not be replaced, or the disk is full.
     """
     check_free(out, overwrite)
-    # One name for each bundle: what a killed import left is removed by the next, and not kept beside it for ever.
-    folder = out.with_name(f".{out.name}.import")
+    # One name for each bundle: what a killed command left is removed by the next, and not kept beside it for ever.
+    folder = out.with_name(f".{out.name}.making")
     remove(folder)
     folder.mkdir(parents=True)
     try:
@@ -36,7 +36,8 @@ def scratch_beside(out: Path, overwrite: bool) -> Iterator[Path]:
         if error.errno != errno.ENOSPC:
             raise
         raise InputError(
-            f"the disk of {out} is full: importing takes twice the size of the vectors; make room or choose another."
+            f"the disk of {out} is full: while it is made, a reference takes twice the size of its vectors; make room "
+            "or choose another."
         ) from error
     finally:
         remove(folder)
