@@ -30,6 +30,12 @@ MODELS = ("ESM", "Prot-T5", "ESM3c")
 DIMENSION = 8
 RESIDUES = 40
 
+POOL = 4
+"""Threads by which asyncio's pool, which zarr reads with, may still fill up: it starts them as it needs them."""
+
+THEIRS = ("scratch/torchinductor_", "scratch/dask-scratch-space")
+"""What torch caches, and what the long-lived cluster of the test keeps while it runs."""
+
 
 def checkpoints(home: Path) -> dict[str, Path]:
     """Save a random checkpoint of two blocks in place of each model."""
@@ -116,9 +122,10 @@ def assert_steady(series: list[dict], warm: int, megabytes: float) -> None:
         assert slope * (len(later) - 1) < megabytes * 1e6, f"memory of {name}"
         for what, values in held.items():
             half = len(values) // 2
-            assert max(values[half:]) <= max(values[:half]), f"{what} of {name}: {values}"
+            more = POOL if what == "threads" else 0
+            assert max(values[half:]) <= max(values[:half]) + more, f"{what} of {name}: {values}"
     assert {told["children"] for told in later} == {later[0]["children"]}
-    assert [left for told in later for left in told["left"] if not left.startswith("scratch/torchinductor_")] == []
+    assert {left for told in later for left in told["left"] if not left.startswith(THEIRS)} == set()
 
 
 @pytest.mark.faults
