@@ -19,7 +19,7 @@ test: $(STAMP)
 	$(BIN)/bandit -q -r fantasia_dask -ll -c pyproject.toml
 	$(BIN)/pytest -n 2 --dist worksteal -q
 
-# The long forms: every kill and every fault (ten minutes); fifty thousand wrong files (half an hour).
+# The long forms: every kill and every fault (a quarter of an hour); fifty thousand wrong files (half an hour).
 test-faults: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal -q -m faults tests/faults -o addopts="-ra --strict-markers --import-mode=importlib"
 
