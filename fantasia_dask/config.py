@@ -295,15 +295,20 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _refuse_half_signs(values: Any, source: str, key: str = "") -> None:
+def _refuse_half_signs(values: Any, source: str, key: str = "", walked: set[int] | None = None) -> None:
     """Refuse text that is none: half a surrogate pair, which YAML can spell and no file can hold."""
+    walked = set() if walked is None else walked
+    if isinstance(values, Mapping | list | tuple):
+        if id(values) in walked:  # an alias: to go in again and again might never end
+            return
+        walked.add(id(values))
     if isinstance(values, Mapping):
         for name, value in values.items():
-            _refuse_half_signs(name, source, key)
-            _refuse_half_signs(value, source, f"{key}.{name}".lstrip("."))
+            _refuse_half_signs(name, source, key, walked)
+            _refuse_half_signs(value, source, f"{key}.{name}".lstrip("."), walked)
     elif isinstance(values, list | tuple):
         for value in values:
-            _refuse_half_signs(value, source, key)
+            _refuse_half_signs(value, source, key, walked)
     elif isinstance(values, str | Path) and HALF_SIGN.search(str(values)):
         raise InputError(f"{key or 'a key'} in {source} holds half a surrogate pair, which is no text: write it again.")
 

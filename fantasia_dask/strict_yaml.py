@@ -46,13 +46,29 @@ def _sentence(source: str, error: yaml.YAMLError) -> str:
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        value = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        _refuse_cycles(value, source, {})
+        return value
     except yaml.YAMLError as error:
         raise InputError(_sentence(source, error)) from error
     except (ValueError, OverflowError) as error:  # a date or a number that cannot be, such as 2024-13-45
         raise InputError(f"{source} has a value that cannot be read ({error}): put text in quotes.") from error
     except RecursionError as error:
         raise InputError(f"{source} is nested too deeply to be a configuration.") from error
+
+
+def _refuse_cycles(value: Any, source: str, walked: dict[int, bool]) -> None:
+    """Refuse a list or mapping that holds itself, by an alias within its anchor; `walked` tells which are done."""
+    if not isinstance(value, dict | list):
+        return
+    if id(value) in walked:
+        if not walked[id(value)]:
+            raise InputError(f"{source} has an alias (*) within what it stands for: write the value out.")
+        return
+    walked[id(value)] = False
+    for inner in value.values() if isinstance(value, dict) else value:
+        _refuse_cycles(inner, source, walked)
+    walked[id(value)] = True
 
 
 def parse_value(text: str, source: str) -> Any:

@@ -5,6 +5,7 @@ A validator runs before or after pydantic's own; what it raises ends in the sent
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -107,7 +108,10 @@ def _bytes(value: Any) -> Any:
             raise ValueError("expected an amount of memory, such as 8GB")
         unit = (match[2] or "").lower()
         power = PREFIXES.index(unit[:1] or " ")
-        return int(float(match[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+        amount = float(match[1]) * (1024 if unit.endswith("i") else 1000) ** power
+        if math.isinf(amount):
+            raise ValueError("expected an amount of memory that exists, such as 8GB")
+        return int(amount)
     return a_number(value)
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from fantasia_dask.config import load_config
 from fantasia_dask.errors import InputError
 from fantasia_dask.strict_yaml import parse_value, read_mapping
 
@@ -65,3 +66,27 @@ def test_read_mapping__merge_key_may_repeat_what_it_overrides(tmp_path):
 def test_parse_value__names_its_source():
     with pytest.raises(InputError, match="--set threads, line 1"):
         parse_value("[1", "--set threads")
+
+
+@pytest.mark.parametrize("text", ["a: &x [*x, *x]", "a: &x {b: {c: *x}}", "a: [&x [1, [*x]], 2]"])
+def test_read_mapping__what_holds_itself_is_refused(tmp_path, text):
+    path = tmp_path / "round.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"round\.yaml has an alias \(\*\) within what it stands for"):
+        read_mapping(path)
+
+
+def test_read_mapping__the_same_twice_is_no_circle(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("a: &x [1, 2]\nb: *x\nc: [*x, *x]")
+    assert read_mapping(path) == {"a": [1, 2], "b": [1, 2], "c": [[1, 2], [1, 2]]}
+
+
+@pytest.mark.parametrize("key", ["input", "embedding", "limit_taxa", "nothing"])
+def test_load_config__aliases_of_aliases_are_not_gone_through_one_by_one(tmp_path, key):
+    """Thirty lines that stand for a thousand million values: one sentence, at once."""
+    lines = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 30)), f"{key}: *a29"]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError):
+        load_config(path)

@@ -57,7 +57,7 @@ def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None
         ax.scatter(hits["distance"], hits["row"].map(place), label=str(space), zorder=2, **_look(i))
     ax.set_yticks([place[row] for row in rows], [nearest[row][1] for row in rows], fontsize=8)
     ax.set_xlabel(f"{spaces[0].metric} distance")
-    ax.set_title(_plain(f"Donors of {accession}" + ("" if rows else ": none")))
+    ax.set_title(f"Donors of {_plain(accession)}" + ("" if rows else ": none"))
     ax.grid(axis="y", color=GREY, alpha=0.3)
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     ax.legend(fontsize=8)
@@ -128,7 +128,7 @@ def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed
             ax.annotate(_plain(gene or accession), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
     ax.set_xlabel(f"component 1 ({share[0]:.0%} of the variance)")
     ax.set_ylabel(f"component 2 ({share[1]:.0%})")
-    ax.set_title(_plain(f"{space}: principal components of queries and their nearest donors"), fontsize=10)
+    ax.set_title(f"{_plain(str(space))}: principal components of queries and their nearest donors", fontsize=10)
     ax.legend(fontsize=8)
     return ax
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 from ..errors import InputError
 from .nomination import TILE_ROWS, Tile, inverse
 
-__all__ = ["Donors", "NonFiniteVectorError", "finite_squares", "raw_bits"]
+__all__ = ["Donors", "NonFiniteVectorError", "finite_squares", "raw_bits", "used_again"]
+
+_thread = threading.local()
 
 
 class NonFiniteVectorError(InputError):
@@ -52,6 +55,20 @@ def finite_squares(raw: np.ndarray, side: str, rows: np.ndarray) -> np.ndarray:
     return squares
 
 
+def used_again(shape: tuple[int, int], dtype: Any) -> np.ndarray:
+    """Return memory for a block of vectors: the same as this thread was given last, if that is large enough.
+
+    Whoever asks must have done with what it was given before. A lookup reads one block after the other, and to fill
+    fresh memory, which the system clears first, costs several times as much as to read into this.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if getattr(_thread, "memory", np.empty(0, np.uint8)).nbytes < size:
+        _thread.memory = None  # not both at once
+        _thread.memory = np.empty(size, np.uint8)
+    memory: np.ndarray = _thread.memory[:size]
+    return memory.view(dtype).reshape(shape)
+
+
 class Donors:
     """The donors of one block that may answer.
 
@@ -67,6 +84,8 @@ class Donors:
     metric : str
     largest : float
         Largest norm of the queries.
+    memory : callable, optional
+        Gives memory of a shape and dtype for the vectors that are read; by default fresh memory.
 
     Attributes
     ----------
@@ -79,7 +98,14 @@ class Donors:
     """
 
     def __init__(
-        self, reference: Any, chosen: np.ndarray, rows: np.ndarray, labels: np.ndarray, metric: str, largest: float
+        self,
+        reference: Any,
+        chosen: np.ndarray,
+        rows: np.ndarray,
+        labels: np.ndarray,
+        metric: str,
+        largest: float,
+        memory: Callable[[tuple[int, int], Any], np.ndarray] = np.empty,
     ):
         m, d = len(chosen), reference.shape[1]
         self.reference, self.chosen, self.rows, self.labels, self.metric = reference, chosen, rows, labels, metric
@@ -88,7 +114,7 @@ class Donors:
         if in_memory and m == len(reference):
             self.raw = raw_bits(reference)
         else:
-            self.raw = np.empty((m, d), np.uint16 if reference.dtype == np.float16 else np.float32)
+            self.raw = memory((m, d), np.uint16 if reference.dtype == np.float16 else np.float32)
         self._ready: Iterator[int] = self._read(in_memory)
         self.scale = 1.0 if metric == "cosine" else self._scale(largest)
 

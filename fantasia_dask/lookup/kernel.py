@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .donors import Donors, NonFiniteVectorError, finite_squares, raw_bits
+from .donors import Donors, NonFiniteVectorError, finite_squares, raw_bits, used_again
 from .nomination import METRICS, Batch, Compiled, Nomination, OnArrays, product_error
 from .topk import empty_hits, hits_from
 
@@ -114,7 +114,7 @@ def tile_hits(
     raw = raw_bits(queries[:] if everyone else queries[:][asking])
     squares = finite_squares(raw, "query", asking if q_rows is None else q_rows[asking])
     q_labels, r_labels = _labels(q_labels, asking), _labels(r_labels, chosen)
-    donors = Donors(reference, chosen, rows[chosen], r_labels, metric, float(np.sqrt(squares.max())))
+    donors = Donors(reference, chosen, rows[chosen], r_labels, metric, float(np.sqrt(squares.max())), used_again)
     batch = Batch.of(raw, q_labels, metric, threshold, donors.scale)
     nomination = _nomination(batch, k, len(chosen), batch_size, xp)
     with one_blas_thread():
