@@ -18,7 +18,7 @@ from .projection import PIECE, coordinates_of
 __all__ = ["LookupPlan", "plan_lookup", "task_bytes", "worker_budget"]
 
 MOST_QUERIES = 16384  # a task then reads little beside what it multiplies, and answers with few megabytes
-MOST_DONORS = 65536  # a longer task restarts its bounds less often; above this nothing is left to save
+MOST_DONORS = 131072  # a longer task restarts its bounds less often; above this nothing is left to save
 LEAST_QUERIES = 64
 LEAST_DONORS = 512
 WORKER_BYTES = 300 * 10**6
@@ -105,7 +105,7 @@ def plan_lookup(
     Examples
     --------
     >>> plan_lookup(20_000, 124_000, 1024, k=5, threads=2).tasks
-    4
+    2
     >>> plan_lookup(20_000, 124_000, 1024, k=5, budget=1000)
     Traceback (most recent call last):
         ...
@@ -128,7 +128,8 @@ def plan_lookup(
             query_rows = max(LEAST_QUERIES, query_rows // 2)
         else:
             reference_rows = max(LEAST_DONORS, reference_rows // 2)
-    query_rows, reference_rows = _even(q, query_rows), _even(r, reference_rows)
+    query_rows = _even(q, query_rows)
+    reference_rows = _even(r, reference_rows, -(-q // query_rows), threads)
     while _pairs(q, r, query_rows, reference_rows) < threads and max(query_rows, reference_rows) > LEAST_DONORS:
         if reference_rows >= query_rows:
             reference_rows = -(-reference_rows // 2)
@@ -158,7 +159,13 @@ def _pairs(q: int, r: int, query_rows: int, reference_rows: int) -> int:
     return -(-q // query_rows) * -(-r // reference_rows)
 
 
-def _even(n: int, most: int) -> int:
-    """Cut n rows into blocks of one size, no larger than `most`: no short block leaves a worker idle."""
+def _even(n: int, most: int, across: int = 1, threads: int = 1) -> int:
+    """Cut n rows into blocks of one size, no larger than `most`: no short block leaves a worker idle.
+
+    Where there are several for each thread, with `across` blocks of the other side, they come out even among these.
+    """
     blocks = max(1, -(-n // most))
+    if blocks * across > threads:
+        while blocks * across % threads and -(-n // (blocks + 1)) >= LEAST_DONORS:
+            blocks += 1
     return max(1, -(-n // blocks))

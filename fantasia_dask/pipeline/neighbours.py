@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..ledger import digest, open_ledger
 from ..progress import Progress
 from ..run_folder import RunFolder, write_parquet
-from ..schema import HITS, NO_DONOR, PART_QUERIES, QUERIES, Space, names
+from ..schema import HIT, HITS, NO_DONOR, PART_QUERIES, QUERIES, Space, names
 from .job import Job
 from .separation import Separation
 
@@ -32,6 +32,9 @@ __all__ = ["look_up", "write_donors", "write_queries"]
 LOOKUP_VERSION = 1
 """Of what the lookup finds. Raise it by one with a change after which the same vectors and settings could give other
 hits, so that runs that are taken up look up again; a lookup that is only faster keeps it."""
+
+MOST_BYTES_AHEAD = 2**28
+"""Of hits that are awaited at a time."""
 
 
 def write_queries(folder: RunFolder, store: EmbeddingStore, proteins: Sequence[Protein]) -> None:
@@ -127,8 +130,8 @@ class _Lookup:
     def blocks(self, parts: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the hits of some parts, each block with the row of its first query.
 
-        Two blocks are on the cluster at a time: no worker waits while an answer is written, and neither the graph nor
-        what is held here grows with the number of queries.
+        Two blocks are on the cluster at a time, or as many as give every thread two tasks: no worker waits while an
+        answer is written, and neither the graph nor what is held here grows with the number of queries.
         """
         from ..lookup.kernel import NonFiniteVectorError
         from ..lookup.separation import clean_neighbours
@@ -137,6 +140,7 @@ class _Lookup:
         plan = self._plan(len(parts) * PART_QUERIES, self.k)
         ranges = _ranges(parts, max(1, plan.query_rows // PART_QUERIES), len(self.store))
         ahead: deque[tuple[int, Any]] = deque()
+        at_once = self._blocks_at_once(plan)
         try:
             if close is not None:
                 for start, stop in ranges:
@@ -145,7 +149,7 @@ class _Lookup:
             for start, stop in ranges:
                 hits = self._drawn(np.arange(start, stop), self.k, plan)
                 ahead.append((start, self.client.compute(hits)))
-                if len(ahead) > 1:
+                if len(ahead) == at_once:
                     yield _result(*ahead.popleft())
             while ahead:
                 yield _result(*ahead.popleft())
@@ -175,6 +179,13 @@ class _Lookup:
             budget=task_budget(self.client),
             threads=sum(self.client.nthreads().values()),
         )
+
+    def _blocks_at_once(self, plan: LookupPlan) -> int:
+        """Return how many blocks of queries are looked up at a time."""
+        threads = sum(self.client.nthreads().values())
+        wanted = -(-2 * threads // -(-self.reference.rows // plan.reference_rows))
+        fit = MOST_BYTES_AHEAD // (plan.query_rows * self.k * HIT.itemsize)
+        return max(2, min(wanted, fit))
 
     def _drawn(self, rows: np.ndarray, k: int, plan: LookupPlan) -> da.Array:
         """Draw the graph of some queries, in ascending order, as one block or several."""
