@@ -89,6 +89,8 @@ def escaped(field: str, more: str = "") -> str:
     >>> escaped("50%"), escaped("a\tb "), escaped("a%09b"), escaped("sp|P1|X", "|")
     ('50%', 'a%09b%20', 'a%2509b', 'sp%7CP1%7CX')
     """
+    if field.isalnum():  # as nearly all are
+        return field
     wrong, _ = _patterns(more)
     return wrong.sub(lambda sign: _code(sign[0]), field)
 
