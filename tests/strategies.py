@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-__all__ = ["chunkings", "embeddings"]
+__all__ = ["chunkings", "embeddings", "filters"]
 
 
 @st.composite
@@ -34,3 +34,17 @@ def embeddings(draw: st.DrawFn, n: int, d: int, seed: int) -> np.ndarray:
             "denormal": np.sign(source) * np.float32(1e-44),
         }[kind]
     return vectors
+
+
+@st.composite
+def filters(draw: st.DrawFn, q: int, r: int, rng: np.random.Generator) -> dict[str, object]:
+    """Draw k, metric, threshold, and every filter of a lookup of q queries in r donors, as `tile_hits` takes them."""
+    return {
+        "k": draw(st.sampled_from([1, 3, 50, r + 5])),
+        "metric": draw(st.sampled_from(["cosine", "euclidean"])),
+        "threshold": draw(st.sampled_from([np.inf, 0.8, 0.0])),
+        "keep": draw(st.sampled_from([None, rng.random(r) < 0.5])),
+        "asked": draw(st.sampled_from([None, rng.random(q) < 0.7])),
+        "q_labels": rng.integers(-1, 3, q),
+        "r_labels": rng.integers(-1, 3, r),
+    }

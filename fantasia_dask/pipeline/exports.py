@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Agreement", "Vocabulary", "write_exports"]
 
-CONSENSUAL = (*("consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "cafa", "multiqc", "topgo-genes"),)
+CONSENSUAL = (
+    "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "cafa", "multiqc", "topgo-genes",
+)  # fmt: skip
 """Exports that rest on the consensus of models and layers; all that lack are written in the same pass."""
 
 

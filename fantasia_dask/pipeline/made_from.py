@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +65,12 @@ def exports_made_from(run: FinishedRun) -> dict[str, dict[str, Any]]:
             path_digest(folder.newer_relations),
         ),
     }
-    made_from = {name: terms | _settings(config, SETTINGS[name]) for name in SETTINGS if name in _wanted(config)}
+    wanted = _wanted(config)
+    made_from = {name: terms | _settings(config, keys) for name, keys in SETTINGS.items() if name in wanted}
     if "multiqc" in made_from:
         made_from["multiqc"]["counts"] = run.manifest["counts"]
     told = terms | page_made_from(folder, config, run.manifest)
-    return made_from | {name: told for name in ("report", "ro-crate") if name in _wanted(config)}
+    return made_from | {name: told for name in ("report", "ro-crate") if name in wanted}
 
 
 def page_made_from(folder: RunFolder, config: Config, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,12 +108,8 @@ def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
 
 
 def _settings(config: Config, keys: tuple[str, ...]) -> dict[str, Any]:
-    return {key: _value(config, key) for key in keys}
-
-
-def _value(config: Config, key: str) -> Any:
-    """Return a setting by its dotted key, as JSON; of a file that it names, what is in it."""
-    value: Any = config.model_dump(mode="json")
-    for name in key.split("."):
-        value = value[name]
-    return (path_digest(Path(value)) or value) if key in NAMES_FILES and value is not None else value
+    """Return settings by their dotted keys, as JSON; of a file that one names, what is in it."""
+    tree = config.model_dump(mode="json")
+    found: dict[str, Any] = {key: reduce(getitem, key.split("."), tree) for key in keys}
+    files = {key: value for key, value in found.items() if key in NAMES_FILES and value is not None}
+    return found | {key: path_digest(Path(value)) or value for key, value in files.items()}

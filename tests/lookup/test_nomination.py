@@ -13,7 +13,7 @@ from fantasia_dask.lookup.compiled import prepare
 from fantasia_dask.lookup.donors import Donors, raw_bits
 from fantasia_dask.lookup.kernel import tile_hits
 from fantasia_dask.lookup.nomination import METRICS, TILE_ROWS, Batch, Compiled, OnArrays, product_error
-from tests.strategies import embeddings
+from tests.strategies import embeddings, filters
 
 
 @settings(max_examples=150, deadline=None)
@@ -28,15 +28,7 @@ def test_tile_hits__array_namespace_and_compiled_loops_agree(data):
     rng = np.random.default_rng(seed)
     if data.draw(st.booleans()):  # more ties than there is room for
         everything[rng.integers(0, q + r, q + r // 2)] = everything[0]
-    how = {
-        "k": data.draw(st.sampled_from([1, 3, 50, r + 5])),
-        "metric": data.draw(st.sampled_from(METRICS)),
-        "threshold": data.draw(st.sampled_from([np.inf, 0.8, 0.0])),
-        "keep": data.draw(st.sampled_from([None, rng.random(r) < 0.5])),
-        "asked": data.draw(st.sampled_from([None, rng.random(q) < 0.7])),
-        "q_labels": rng.integers(-1, 3, q),
-        "r_labels": rng.integers(-1, 3, r),
-    }
+    how = data.draw(filters(q, r, rng))
     queries, reference = everything[:q], everything[q:]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fantasia_dask.lookup.donors.TILE_ROWS", data.draw(st.sampled_from([1, 30, TILE_ROWS])))

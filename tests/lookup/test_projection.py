@@ -12,14 +12,7 @@ from fantasia_dask.lookup.donors import Donors, raw_bits
 from fantasia_dask.lookup.kernel import tile_hits
 from fantasia_dask.lookup.nomination import METRICS, TILE_ROWS, Batch, Compiled
 from fantasia_dask.lookup.projection import Projected, Subspace, coordinates_of, pays
-from tests.strategies import embeddings
-
-
-@pytest.fixture
-def always(monkeypatch):
-    """Take short products from the first donor on, and every pair that they leave one by one."""
-    for name, value in {"pays": lambda *sizes: True, "LOOSE": 0, "FEW": 1.0, "PIECE": 7}.items():
-        monkeypatch.setattr(projection, name, value)
+from tests.strategies import embeddings, filters
 
 
 def like_a_language_model(n, d, seed, noise=0.02):
@@ -43,16 +36,7 @@ def test_tile_hits__short_products_change_nothing(data):
         everything = np.clip(everything, -6e4, 6e4).astype("f2")
     if data.draw(st.booleans()):  # more ties than there is room for
         everything[rng.integers(0, q + r, q + r // 2)] = everything[0]
-    how = {
-        "k": data.draw(st.sampled_from([1, 3, 50, r + 5])),
-        "metric": data.draw(st.sampled_from(METRICS)),
-        "threshold": data.draw(st.sampled_from([np.inf, 0.8, 0.0])),
-        "keep": data.draw(st.sampled_from([None, rng.random(r) < 0.5])),
-        "asked": data.draw(st.sampled_from([None, rng.random(q) < 0.7])),
-        "q_labels": rng.integers(-1, 3, q),
-        "r_labels": rng.integers(-1, 3, r),
-        "batch_size": data.draw(st.sampled_from([1, 5, 1024])),
-    }
+    how = data.draw(filters(q, r, rng)) | {"batch_size": data.draw(st.sampled_from([1, 5, 1024]))}
     queries, reference, rows = everything[:q], everything[q:], np.arange(r)
     full = tile_hits(queries, reference, rows, **how)
     with pytest.MonkeyPatch.context() as patch:
@@ -168,15 +152,6 @@ def test_tile_hits__thousands_of_ties_one_by_one(metric, always):
     hits = tile_hits(reference[copies[:1]], reference, np.arange(len(reference)), k=60, metric=metric)
     assert hits["row"][0].tolist() == copies[:60].tolist()
     assert (hits["distance"] == 0).all()
-
-
-def test_tile_hits__beside_a_huge_query_all_donors_tie_in_short_products_too(always):
-    rng = np.random.default_rng(6741)
-    queries = np.concatenate([rng.standard_normal((1, 38)) * 1e18, rng.standard_normal((3, 38))]).astype("f4")
-    donors = rng.standard_normal((10, 38)).astype("f4")
-    distances = np.sqrt(((queries[0].astype("f8") - donors.astype("f8")) ** 2).sum(axis=1))
-    whole = tile_hits(queries, donors, np.arange(10), k=2, metric="euclidean")
-    assert whole["row"][0].tolist() == np.argsort(distances, kind="stable")[:2].tolist()
 
 
 def test_pays__few_queries_few_donors_or_short_vectors_do_not():
