@@ -255,12 +255,16 @@ def reference() -> None:
 @click.option("--fasta", required=True, metavar="FILE", help="Reference proteins.")
 @click.option("--annotations", required=True, multiple=True, metavar="FILE", help="GAF, GPAD or a table.")
 @click.option("--ontology", required=True, metavar="FILE", help="GO graph (OBO).")
+@click.option("--model", metavar="KEY", help="Model: ESM, Prot-T5, ..., or any name for your own vectors.")
+@click.option("--layer", "layers", type=int, multiple=True, metavar="N", help="Layer, 0 = last (default); repeatable.")
 @click.option(
-    "--model", required=True, metavar="KEY", help="Model: ESM, Prot-T5, ..., or any name for your own vectors."
+    "--config",
+    metavar="FILE",
+    help="Instead of --model: compute with the models, layers, cache and cluster of a run's configuration.",
 )
-@click.option(
-    "--layer", "layers", type=int, multiple=True, default=(0,), metavar="N", help="Layer, 0 = last; repeatable."
-)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any key of embedding or cluster.")
+@click.option("--scheduler", metavar="ADDRESS", help="Compute on the Dask cluster at this address.")
+@click.option("--scheduler-file", metavar="FILE", help="Compute on the Dask cluster whose scheduler wrote this file.")
 @click.option(
     "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
 )
@@ -272,14 +276,26 @@ def reference() -> None:
 @click.option("--checkpoint", metavar="FOLDER", help="Weights and tokenizer on disk.")
 @click.option("--family", metavar="NAME", help="esm2, t5 or esmc, for a model of your own.")
 @click.option("--profile", metavar="NAME", help="Pooling: pis-3.1 or clean.")
-@click.option("--device", default="auto", metavar="DEVICE", help="Where the model runs: auto, cuda or cpu.")
+@click.option("--device", metavar="DEVICE", help="Where the model runs: auto (default), cuda or cpu.")
 @click.option("--dtype", metavar="NAME", help="How vectors are stored: float16 or float32.")
-@click.option("--batch-size", type=int, default=32, metavar="N", help="Proteins that go through the model at once.")
+@click.option("--batch-size", type=int, metavar="N", help="Proteins that go through the model at once (default 32).")
 @click.option("--overwrite", is_flag=True, help="Replace a reference that is there.")
 def build_command(
-    out: str, evidence: tuple[str, ...], embeddings: tuple[str, ...], annotations: tuple[str, ...], **options: Any
+    out: str,
+    evidence: tuple[str, ...],
+    embeddings: tuple[str, ...],
+    annotations: tuple[str, ...],
+    layers: tuple[int, ...],
+    settings: tuple[str, ...],
+    scheduler: str | None,
+    scheduler_file: str | None,
+    **options: Any,
 ) -> None:
-    """Make a reference in the folder OUT, with embeddings computed here or brought along (--embeddings)."""
+    """Make a reference in the folder OUT, with embeddings computed here or brought along (--embeddings).
+
+    One that was stopped goes on when the same command is given again.
+    """
+    from .config import parse_overrides
     from .pipeline import build_reference
 
     _describe(
@@ -288,6 +304,11 @@ def build_command(
             annotations=list(annotations),
             evidence=_codes(evidence),
             embeddings=list(embeddings) or None,
+            layers=layers or None,
+            overrides={
+                **parse_overrides(settings),
+                **_overrides({"scheduler": scheduler, "scheduler_file": scheduler_file}),
+            },
             **options,
         )
     )
@@ -316,7 +337,8 @@ def build_command(
 def import_command(source: str, out: str, evidence: tuple[str, ...], **options: Any) -> None:
     """Make a reference in the folder OUT from SOURCE: FANTASIA's database dump, FANTASIA-Lite, or vectors.
 
-    Vectors (UniProt's per-protein.h5 and other HDF5, npz, Zarr) are joined with --annotations and --fasta.
+    Vectors (UniProt's per-protein.h5 and other HDF5, npz, Zarr) are joined with --annotations and --fasta. One that was
+    stopped goes on when the same command is given again.
     """
     from .reference.importers import import_reference
 

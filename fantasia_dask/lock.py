@@ -28,11 +28,14 @@ __all__ = ["only_run"]
 HEARTBEAT_SECONDS = 10.0
 SILENT_SECONDS = 120.0
 """After so long without a heartbeat a run on another machine is taken for dead."""
+REMEDIES_OF_A_RUN = ("give this run another prefix", "set base_directory to a folder of your own")
 NOT_SUPPORTED = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
 
 
 @contextmanager
-def only_run(lock: Path, tell: Callable[[str], object]) -> Iterator[None]:
+def only_run(
+    lock: Path, tell: Callable[[str], object], remedies: tuple[str, str] = REMEDIES_OF_A_RUN
+) -> Iterator[None]:
     """Be the only run in the folder of a lock file, for the time of a ``with`` block.
 
     Parameters
@@ -41,6 +44,8 @@ def only_run(lock: Path, tell: Callable[[str], object]) -> Iterator[None]:
         The file; its folder is made, and removed again if nothing else is in it at the end.
     tell : callable
         Takes one line when a lock was found whose run is no more.
+    remedies : two str
+        What else than to wait can be done about a folder in use, and about one that cannot be written.
 
     Raises
     ------
@@ -59,11 +64,9 @@ def only_run(lock: Path, tell: Callable[[str], object]) -> Iterator[None]:
     new = [folder for folder in lock.parents if not folder.exists()]
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file = _acquired(lock, tell)
+        file = _acquired(lock, tell, remedies[0])
     except OSError as error:
-        raise InputError(
-            f"{lock.parent} cannot be written ({error.strerror}): set base_directory to a folder of your own."
-        ) from error
+        raise InputError(f"{lock.parent} cannot be written ({error.strerror}): {remedies[1]}.") from error
     over = threading.Event()
     heart = threading.Thread(target=_beat, args=(file, over), name="run-lock", daemon=True)
     heart.start()
@@ -80,12 +83,12 @@ def only_run(lock: Path, tell: Callable[[str], object]) -> Iterator[None]:
                 folder.rmdir()
 
 
-def _acquired(lock: Path, tell: Callable[[str], object]) -> int:
+def _acquired(lock: Path, tell: Callable[[str], object], remedy: str) -> int:
     """Open and hold the lock file; return its descriptor."""
     while True:
         file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            supported = _hold(file, lock)
+            supported = _hold(file, lock, remedy)
             if os.fstat(file).st_nlink == 0:  # its last holder removed it while this one opened it
                 os.close(file)
                 continue
@@ -100,7 +103,7 @@ def _acquired(lock: Path, tell: Callable[[str], object]) -> int:
         return file
 
 
-def _hold(file: int, lock: Path) -> bool:
+def _hold(file: int, lock: Path, remedy: str) -> bool:
     """Take the kernel's lock; return False where the file system has none."""
     import fcntl
 
@@ -108,8 +111,7 @@ def _hold(file: int, lock: Path) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise InputError(
-            f"{lock.parent} is in use by {_named(_holder(file))}: wait until that has ended, or give this run "
-            "another prefix."
+            f"{lock.parent} is in use by {_named(_holder(file))}: wait until that has ended, or {remedy}."
         ) from error
     except OSError as error:
         if error.errno not in NOT_SUPPORTED:

@@ -212,7 +212,8 @@ def test_reference_build__options(pipeline, capsys):
     assert options["evidence"] == ["EXP", "IDA", "TAS"]
     assert options["embeddings"] == ["v.npz"]
     assert tuple(options["layers"]) == (1, 2)
-    assert (options["vectors_key"], options["dtype"], options["device"]) == ("x", "float16", "auto")
+    assert (options["vectors_key"], options["dtype"], options["device"]) == ("x", "float16", None)
+    assert options["overrides"] == {}
     assert capsys.readouterr().out == "what out holds\n"
 
 
@@ -221,7 +222,19 @@ def test_reference_build__defaults(pipeline):
     _, options = pipeline.asked["build"]
     assert options["evidence"] is None
     assert options["embeddings"] is None
-    assert tuple(options["layers"]) == (0,)
+    assert options["layers"] is None
+
+
+def test_reference_build__settings_of_a_run(pipeline):
+    arguments = ["--config", "run.yaml", "--set", "embedding.cache=kept", "--scheduler-file", "s.json"]
+    assert (
+        run("reference", "build", "out", "--fasta", "f.fa", "--ontology", "go.obo", "--annotations", "a", *arguments)
+        == 0
+    )
+    _, options = pipeline.asked["build"]
+    assert (options["config"], options["model"]) == ("run.yaml", None)
+    assert options["overrides"]["embedding.cache"] == "kept"
+    assert options["overrides"]["cluster.scheduler_file"] == "s.json"
 
 
 def test_reference_build__every_option_is_one_of_build_reference():
@@ -229,7 +242,11 @@ def test_reference_build__every_option_is_one_of_build_reference():
 
     pipeline = pytest.importorskip("fantasia_dask.pipeline")
     known = set(inspect.signature(pipeline.build_reference).parameters)
-    assert {parameter.name for parameter in cli.build_command.params} <= known
+    assert {parameter.name for parameter in cli.build_command.params} - {
+        "settings",
+        "scheduler",
+        "scheduler_file",
+    } <= known
 
 
 def test_reference_build__missing_option(capsys):

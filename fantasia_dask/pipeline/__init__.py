@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from .._version import __version__
 from ..config import Config, dump_config, load_config
 from ..lock import only_run
+from ..mishaps import told_plainly
 from ..progress import Progress
 from ..run_folder import RunFolder, write_aside, write_json
 from ..schema import Space
@@ -24,7 +25,6 @@ from .build import build_reference
 from .clock import Clock
 from .files import FinishedRun, write_files
 from .job import Job, check
-from .mishaps import told_plainly
 from .neighbours import look_up, write_donors, write_queries
 from .outcome import RunSummary, describe_run, outcome_of, summarise_run
 from .page import write_plain_page

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..config import Config, load_config, make_config, parse_overrides
 from ..errors import InputError
+from ..mishaps import told_plainly
 from ..progress import Progress
-from .job import warn
+from .job import requests_of, warn
 from .vectors import steps
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ def build_reference(
     fasta: str | os.PathLike[str],
     annotations: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     ontology: str | os.PathLike[str],
-    model: str,
-    layers: Sequence[int] = (0,),
+    model: str | None = None,
+    layers: Sequence[int] | None = None,
     evidence: Collection[str] | None = None,
     taxonomy_dump: str | os.PathLike[str] | None = None,
     embeddings: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
@@ -37,25 +39,31 @@ def build_reference(
     checkpoint: str | os.PathLike[str] | None = None,
     family: str | None = None,
     profile: str | None = None,
-    device: str = "auto",
+    device: str | None = None,
     dtype: str | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
+    config: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
     overwrite: bool = False,
     client: Client | None = None,
     progress: Progress | None = None,
 ) -> Reference:
     """Make a reference from proteins, their annotations and an ontology.
 
+    Vectors are computed as those of a run are: by the same code, on any cluster, with any cache. What is computed is
+    kept beside `out` until the reference is whole, so that the same command takes up one that was stopped.
+
     Parameters
     ----------
     out
         The folder to make.
     fasta, annotations, ontology
-        Proteins; GAF or tables with a header line; OBO.
-    model : str
-        Key of the model, for instance ``"Prot-T5"``; with `embeddings`, any name.
-    layers : sequence of int
-        Layers to keep, counted from the output. With `embeddings` in a layout that does not say, exactly one.
+        Proteins; GAF, GPAD or tables with a header line; OBO.
+    model : str, optional
+        Key of the model, for instance ``"Prot-T5"``; with `embeddings`, any name. Needed unless `config` is given.
+    layers : sequence of int, optional
+        Layers to keep, counted from the output; by default the last. With `embeddings` in a layout that does not say,
+        exactly one.
     evidence : collection of str, optional
         Evidence codes to keep; by default the experimental ones.
     taxonomy_dump : path, optional
@@ -64,16 +72,22 @@ def build_reference(
         Vectors brought along (``.npz``, ``.h5``, ``.zarr``), found by accession. By default they are computed here.
     vectors_key : str, optional
         The array of an npz file to read.
-    checkpoint, family, device, batch_size
+    checkpoint, family, device, batch_size : optional
         As in the configuration; used when vectors are computed here.
     profile : str, optional
         Pooling convention: by default ``"clean"`` for vectors computed here, ``"unknown"`` for those brought along.
     dtype : {"float16", "float32"}, optional
         How vectors are stored; by default as they come.
+    config : path, optional
+        The configuration of a run: its groups ``embedding`` and ``cluster`` say which models and layers are computed,
+        how and where, instead of `model`, `layers`, `checkpoint`, `family`, `device`, `batch_size` and `profile`.
+    overrides : mapping or sequence of str, optional
+        What differs from that configuration, or from its defaults, by dotted key: ``{"embedding.cache": "vectors"}``
+        or ``["cluster.workers=4"]``.
     overwrite : bool
         Replace a reference that is there.
     client : distributed.Client, optional
-        A running cluster that computes the vectors; by default one is started on this machine.
+        A running cluster that computes the vectors; by default the one that the settings describe.
     progress : Progress, optional
 
     Returns
@@ -87,27 +101,68 @@ def build_reference(
     """
     from ..reference.build import collect
     from ..reference.bundle import check_free, write_reference
-    from ..reference.importers.scratch import scratch_beside
+    from ..reference.making import making
     from ..reference.vectors import gather_embeddings
+    from ..store import remove
 
     out = Path(out)
     check_free(out, overwrite)
     progress = progress or Progress()
+    chosen = {
+        "model": model,
+        "layers": layers,
+        "checkpoint": checkpoint,
+        "family": family,
+        "device": device,
+        "batch_size": batch_size,
+        "profile": profile,
+    }
+    settings = _settings(fasta, chosen, config, overrides) if embeddings is None else None
+    if settings is None and (config is not None or overrides or model is None):
+        raise InputError(
+            "the vectors are brought along: give the model that made them (--model), and leave out --config and --set, "
+            "which say how vectors are computed."
+        )
     tables = collect(fasta, annotations, ontology, evidence=evidence, taxonomy_dump=taxonomy_dump)
-    with scratch_beside(out, overwrite) as scratch:
+    kept = out.with_name(f".{out.name}.vectors")
+    with told_plainly(out), making(out, overwrite, progress) as scratch:
         vectors = scratch / "embeddings.zarr"
-        if embeddings is None:
-            _compute(
-                tables, vectors, model, layers, checkpoint, family, profile, device, dtype, batch_size, client, progress
-            )
+        if settings is not None:
+            _compute(tables, vectors, settings, dtype, settings.embedding.cache or kept, client, progress)
         else:
-            paths = [embeddings] if isinstance(embeddings, str | os.PathLike) else list(embeddings)
+            assert model is not None
+            paths = [embeddings] if isinstance(embeddings, str | os.PathLike) else list(embeddings or ())
             stores = [
-                _bring(path, scratch / f"brought{i}.zarr", model, layers, vectors_key, profile, dtype)
+                _bring(path, scratch / f"brought{i}.zarr", model, layers or (0,), vectors_key, profile, dtype)
                 for i, path in enumerate(paths)
             ]
             gather_embeddings(tables, stores, vectors)
-        return write_reference(out, tables=tables, embeddings=vectors, overwrite=overwrite, move=True)
+        made = write_reference(out, tables=tables, embeddings=vectors, overwrite=overwrite, move=True)
+    remove(kept)
+    return made
+
+
+def _settings(
+    fasta: str | os.PathLike[str],
+    chosen: Mapping[str, Any],
+    config: str | os.PathLike[str] | None,
+    overrides: Mapping[str, Any] | Sequence[str],
+) -> Config:
+    """Return how vectors are computed: as a configuration says, or as the arguments do."""
+    changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    changes |= {"input": os.fspath(fasta), "only_embedding": True, "only_lookup": False}
+    given = [name for name, value in chosen.items() if value is not None]
+    if config is not None:
+        if given:
+            raise InputError(f"{given[0]} is given, and {config} says it too: leave it out, or change it by --set.")
+        return load_config(config, changes)
+    if chosen["model"] is None:
+        raise InputError("no model is named: expected --model, or --config with the configuration of a run.")
+    homes = {"layers": "layer_index", "checkpoint": "checkpoint", "family": "family", "batch_size": "batch_size"}
+    of_model = {home: chosen[name] for name, home in homes.items() if chosen[name] is not None}
+    of_all = {name: chosen[name] for name in ("device", "profile") if chosen[name] is not None}
+    embedding = {**of_all, "models": {chosen["model"]: of_model}}
+    return make_config({"input": "-", "embedding": embedding}, changes, source="the arguments")
 
 
 def _bring(
@@ -130,34 +185,34 @@ def _bring(
 def _compute(
     tables: ReferenceTables,
     out: Path,
-    model: str,
-    layers: Sequence[int],
-    checkpoint: str | os.PathLike[str] | None,
-    family: str | None,
-    profile: str | None,
-    device: str,
+    config: Config,
     dtype: str | None,
-    batch_size: int,
+    cache: Path,
     client: Client | None,
     progress: Progress,
 ) -> None:
-    """Embed one protein of every row."""
-    from ..cluster import connect
+    """Embed one protein of every row, with every model and layer of a configuration."""
+    from ..cluster import check_files, connect
     from ..embed.blocks import embed_proteins
-    from ..embed.models import EmbeddingRequest, check_layers, model_spec
 
-    spec = model_spec(model, checkpoint, family)
-    check_layers(spec, tuple(layers))
-    proteins = tables.representatives
-    with connect(client=client) as cluster, progress.stage("embedding", len(proteins), "proteins") as advance:
+    settings, requests, proteins = config.embedding, requests_of(config), tables.representatives
+    where = {**config.cluster.model_dump(), "folder": out.parent, "tell": progress.line}
+    with (
+        connect(**where, client=client) as cluster,
+        progress.stage("embedding", len(proteins) * len(requests), "proteins") as advance,
+    ):
+        check_files(cluster, [], out.parent)
         status = embed_proteins(
             [p.accession for p in proteins],
             [p.sequence for p in proteins],
-            [EmbeddingRequest(spec, tuple(layers), batch_size)],
+            requests,
             out,
-            profile=profile or "clean",
-            device=device,
+            profile=settings.profile or "clean",
+            device=settings.device,
+            packet_size=settings.queue_batch_size,
+            max_residues=settings.max_sequence_length,
             dtype=dtype,
+            cache=cache,
             client=cluster,
             progress=steps(advance),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..reference.bundle import Reference
     from ..sequences import Protein
 
-__all__ = ["Job", "check", "warn"]
+__all__ = ["Job", "check", "requests_of", "warn"]
 
 VECTOR_SUFFIXES = {".zarr", ".h5", ".hdf5", ".npz"}
 
@@ -96,7 +96,7 @@ def check(config: Config) -> Job:
         )
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
-    return Job(config, proteins, _requests(config), _profile(config, reference), reference, allowed, newer)
+    return Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, newer)
 
 
 def _fetched_reference(config: Config) -> Path:
@@ -107,7 +107,7 @@ def _fetched_reference(config: Config) -> Path:
     return folder
 
 
-def _requests(config: Config) -> tuple[EmbeddingRequest, ...]:
+def requests_of(config: Config) -> tuple[EmbeddingRequest, ...]:
     """Describe the models, refusing those that are unknown, not there, or lack a layer."""
     from ..embed.models import EmbeddingRequest, check_layers, model_spec
 

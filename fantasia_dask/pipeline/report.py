@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ..config import Config, dump_config, load_config
 from ..errors import InputError
 from ..lock import only_run
+from ..mishaps import told_plainly
 from ..progress import Progress
 from ..run_folder import RunFolder, file_sha256, write_aside
 from ..schema import Space
 from .files import FinishedRun, write_files
-from .mishaps import told_plainly
 from .terms import annotate
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@
     bundles of ours ------ merge.py, subset.py ---------------------------------------------- a bundle
 
 The vectors of a source come in any order; `placement.py` lays them down by row in raw files beside the bundle, and
-copies those into its store a chunk at a time. Whatever is wrong with a source, a bundle that was there stays.
+copies those into its store a chunk at a time. An import that is stopped goes on when it is given again. Whatever is
+wrong with a source, a bundle that was there stays.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from ...interchange import recognise
 from ...progress import Progress
 from ..build import with_taxonomy
 from ..bundle import write_reference
+from ..making import identity, making
 from .archive import is_dump
 from .fantasia_dump import import_dump
 from .fantasia_lite import import_lite, is_lite
 from .joined import import_joined
 from .merge import merge_references
-from .scratch import scratch_beside
 from .subset import subset_reference
 
 if TYPE_CHECKING:
@@ -139,14 +140,16 @@ def import_reference(
     listed = [annotations] if isinstance(annotations, str | os.PathLike) else list(annotations)
     kind = kind_of(source)
     _check_options(kind, source, listed, fasta, model, layer)
-    common: dict[str, Any] = {
-        "ontology": ontology,
-        "evidence": evidence,
-        "profile": profile,
-        "progress": progress or Progress(),
-    }
+    progress = progress or Progress()
+    common: dict[str, Any] = {"ontology": ontology, "evidence": evidence, "profile": profile, "progress": progress}
     named: dict[str, Any] = {"fasta": fasta, "model": model, "layer": layer}
-    with scratch_beside(out, overwrite) as scratch:
+    files = [source, *listed, *(path for path in (fasta, ontology) if path is not None)]
+    made_from = {
+        "version": 1,  # raised when rows are numbered, or vectors read, in another way
+        "files": [identity(path) for path in files if Path(path).exists()],
+        "choices": [model, layer, profile, vectors_key, reader, None if evidence is None else sorted(evidence)],
+    }
+    with making(out, overwrite, progress, made_from) as scratch:
         if kind == "dump":
             tables, store = import_dump(source, scratch, reader=reader, **common)
         elif kind == "lite":

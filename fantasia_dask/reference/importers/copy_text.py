@@ -19,8 +19,19 @@ ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 SPECIAL = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def whole_lines(copy: CopyText, path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+def whole_lines(copy: CopyText, path: Path, block_bytes: int = BLOCK_BYTES, skip: int = 0) -> Iterator[bytes]:
     """Gather the pieces of a table into blocks of whole lines, up to the line that ends it.
+
+    Parameters
+    ----------
+    copy
+        The table.
+    path
+        The dump, for what is said of it.
+    block_bytes : int
+        Size of a block, about.
+    skip : int
+        Bytes of whole lines at the beginning that are wanted no more.
 
     Raises
     ------
@@ -29,7 +40,7 @@ def whole_lines(copy: CopyText, path: Path, block_bytes: int = BLOCK_BYTES) -> I
     """
     pieces: list[bytes] = []
     size = 0
-    for piece in copy.blocks:
+    for piece in _after(copy.blocks, skip):
         pieces.append(piece)
         size += len(piece)
         if size < block_bytes:
@@ -50,6 +61,14 @@ def whole_lines(copy: CopyText, path: Path, block_bytes: int = BLOCK_BYTES) -> I
     if end < 0:
         raise InputError(f"{path} is a damaged or cut dump (a table does not end): fetch it again.")
     yield text[:end]
+
+
+def _after(pieces: Iterator[bytes], skip: int) -> Iterator[bytes]:
+    """Leave out the first bytes of a text that comes in pieces."""
+    for piece in pieces:
+        if skip < len(piece):
+            yield piece[skip:] if skip else piece
+        skip = max(skip - len(piece), 0)
 
 
 def _end(text: bytes) -> int:

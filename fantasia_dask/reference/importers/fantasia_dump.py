@@ -212,23 +212,42 @@ class _VectorReader:
         self._profile = profile
         self._spaces: dict[tuple[int, int], Space] = {}
         self._lines = 0
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Go on from what a stopped import has noted; what it placed is placed."""
+        if facts := self._scattered.facts:
+            self._lines = facts["lines"]
+            self.counts.update(facts["counts"])
+            known = {(space.model, space.checkpoint, space.layer): space for space in self._scattered.spaces}
+            self._spaces = {(kind, layer): known[*self._models[kind], layer] for kind, layer in facts["kinds"]}
+
+    def _note(self, position: int, *, ended: bool = False) -> None:
+        facts = {"lines": self._lines, "counts": dict(self.counts), "kinds": list(self._spaces), "ended": ended}
+        self._scattered.note(position, at_once=ended, **facts)
 
     def read(self, progress: Progress) -> None:
-        """Lay every vector down in its row."""
+        """Lay every vector down in its row; the position is in bytes of the table's text."""
+        if self._scattered.facts.get("ended"):
+            return
         path, table = self._archive.path, "sequence_embeddings"
         total = path.stat().st_size
+        position = self._scattered.position
         with (
             self._archive.table(table) as copy,
             progress.stage("reading vectors", total >> 20, "MB") as advance,
         ):
             chosen = np.array(places(copy, VECTOR_COLUMNS, table, path), "int64")
             said = 0
-            for block in whole_lines(copy, path):
+            for block in whole_lines(copy, path, skip=position):
                 self._block(block, len(copy.columns), chosen)
+                position += len(block)
+                self._note(position)
                 said = _tell(advance, copy.position() >> 20, said)
             _tell(advance, total >> 20, said)
         if not self._scattered.spaces:
             raise InputError(f"{path} has no vector of a protein: expected a dump of FANTASIA's database.")
+        self._note(position, ended=True)
 
     def _block(self, block: bytes, columns: int, chosen: np.ndarray) -> None:
         from .vector_text import OK, parse_text

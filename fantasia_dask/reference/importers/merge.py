@@ -14,9 +14,9 @@ from ...progress import Progress
 from ...schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space, names
 from ..build import ReferenceTables, current_annotations, typed
 from ..bundle import MANIFEST, Reference, open_reference, write_reference
+from ..making import making
 from ..obo import read_obo
 from ..vectors import NOWHERE, gather_rows
-from .scratch import scratch_beside
 from .tables import tally
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def merge_references(
     a, b = open_reference(first), open_reference(second)
     _check_spaces(a, b)
     _check_releases(a, b, ontology)
-    with scratch_beside(Path(out), overwrite) as scratch:
+    progress = progress or Progress()
+    with making(Path(out), overwrite, progress) as scratch:
         proteins, row_of_b, number_of_b = _merge_proteins(a, b)
         r = int(proteins["row"].max()) + 1
         tables = _merge_tables(a, b, proteins, number_of_b, ontology)
@@ -67,7 +68,7 @@ def merge_references(
         in_b = np.full(r, NOWHERE, "int64")
         known = np.flatnonzero(row_of_b != NOWHERE)
         in_b[row_of_b[known]] = known
-        with (progress or Progress()).stage("merging vectors", r * len(a.spaces), "vectors") as advance:
+        with progress.stage("merging vectors", r * len(a.spaces), "vectors") as advance:
             store = gather_rows(tables, [a.store, b.store], [in_a, in_b], scratch / "embeddings.zarr", advance)
         return write_reference(out, tables=tables, embeddings=store.path, overwrite=overwrite, move=True)
 

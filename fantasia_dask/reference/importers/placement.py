@@ -1,12 +1,17 @@
-"""Vectors that come in any order, brought into row order within bounded memory."""
+"""Vectors that come in any order, brought into row order within bounded memory, and taken up after a stop."""
 
 from __future__ import annotations
 
+import json
 import os
+import time
+import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -15,11 +20,15 @@ from ...store import CHUNK_ROWS, EmbeddingStore, StoreWriter, open_store
 
 __all__ = ["ScatteredVectors"]
 
+STATE = "reading.npz"
+SECONDS_BETWEEN_NOTES = 5.0
+
 
 @dataclass
 class _Plane:
     """One embedding space on the way: a raw file of (r, d) numbers, and which rows have arrived."""
 
+    space: Space
     file: IO[bytes]
     present: np.ndarray
 
@@ -27,7 +36,8 @@ class _Plane:
 class ScatteredVectors:
     """Lay vectors down by row, in one raw file per embedding space, and write them out as a store.
 
-    Nothing but a block of rows is in memory. Used as a context manager, which closes the files.
+    Nothing but a block of rows is in memory. Used as a context manager, which closes the files and leaves them in
+    their folder: one of the same folder, for the same source, goes on from what was last noted.
 
     Parameters
     ----------
@@ -36,21 +46,42 @@ class ScatteredVectors:
     rows : int
         r, the rows of the reference.
 
+    Attributes
+    ----------
+    position : int
+        How far the source has been read: whatever number the reader has noted, 0 at the beginning.
+    facts : dict
+        What the reader has noted beside it.
+
     Examples
     --------
     >>> import tempfile
     >>> folder, space = Path(tempfile.mkdtemp()), Space("Demo", 0, 2)
     >>> with ScatteredVectors(folder, rows=2) as scattered:
-    ...     scattered.place(space, np.array([1, 0]), np.array([[1, 1], [0, 0]], "float32"))
+    ...     scattered.place(space, np.array([1]), np.array([[1, 1]], "float32"))
+    ...     scattered.note(1, at_once=True)
+    1
+    >>> with ScatteredVectors(folder, rows=2) as scattered:
+    ...     scattered.position
+    ...     scattered.place(space, np.array([0]), np.array([[0, 0]], "float32"))
     ...     scattered.write(folder / "demo.zarr", ["P0", "P1"], ["MK", "MR"]).vectors("Demo", 0).compute().tolist()
-    2
+    1
+    1
     [[0.0, 0.0], [1.0, 1.0]]
     """
 
     def __init__(self, folder: str | os.PathLike[str], rows: int):
         self.folder = Path(folder)
         self.rows = rows
+        self.position = 0
+        self.facts: dict[str, Any] = {}
         self._planes: dict[Space, _Plane] = {}
+        self._opened = ExitStack()
+        # Its thread waits for the disk while this one reads on.
+        self._background = ThreadPoolExecutor(1, "notes")
+        self._noting: Future[None] | None = None
+        self._noted_at = time.monotonic()
+        self._take_up()
 
     @property
     def spaces(self) -> list[Space]:
@@ -81,13 +112,16 @@ class ScatteredVectors:
         return len(ordered)
 
     def _new_plane(self, space: Space) -> _Plane:
-        file = (self.folder / f"plane{len(self._planes)}.raw").open("w+b")
-        file.truncate(self.rows * space.dimension * np.dtype(space.dtype).itemsize)
-        plane = self._planes[space] = _Plane(file, np.zeros(self.rows, bool))
+        file = self._opened.enter_context((self.folder / f"plane{len(self._planes)}.raw").open("w+b"))
+        file.truncate(self._plane_bytes(space))
+        plane = self._planes[space] = _Plane(space, file, np.zeros(self.rows, bool))
         return plane
 
+    def _plane_bytes(self, space: Space) -> int:
+        return self.rows * space.dimension * np.dtype(space.dtype).itemsize
+
     def write(self, out: str | os.PathLike[str], ids: Sequence[str], sequences: Sequence[str]) -> EmbeddingStore:
-        """Write a store with these ids and sequences, one per row; a raw file is removed when it has been copied."""
+        """Write a store with these ids and sequences, one per row."""
         with StoreWriter(out, ids=ids, sequences=sequences, spaces=self.spaces, chunk_rows=CHUNK_ROWS) as writer:
             for space in self.spaces:
                 plane = self._planes[space]
@@ -97,13 +131,68 @@ class ScatteredVectors:
                     data = plane.file.read(m * space.dimension * np.dtype(space.dtype).itemsize)
                     block = np.frombuffer(data, space.dtype).reshape(m, space.dimension)
                     writer.write(space, start, block, plane.present[start : start + m])
-                plane.file.close()
-                Path(plane.file.name).unlink()
         return open_store(Path(out))
+
+    # What is kept for a command that is given again ------------------------------------------------------------------
+
+    def note(self, position: int, *, at_once: bool = False, **facts: Any) -> None:
+        """Remember how far the source has been read, with all that was placed until now.
+
+        Every few seconds, or `at_once`, that is written down: first the vectors, to the disk itself, then the note.
+
+        Parameters
+        ----------
+        position : int
+            Greater than any before.
+        at_once : bool
+            Write it down, and wait until that has been done.
+        **facts
+            JSON values.
+        """
+        self.position, self.facts = position, facts
+        busy = self._noting is not None and not self._noting.done()
+        if not at_once and (busy or time.monotonic() - self._noted_at < SECONDS_BETWEEN_NOTES):
+            return
+        if self._noting is not None:
+            self._noting.result()
+        self._noted_at = time.monotonic()
+        planes = list(self._planes.values())
+        for plane in planes:
+            plane.file.flush()
+        state = {"rows": self.rows, "position": position, "facts": facts, "spaces": [asdict(p.space) for p in planes]}
+        present = np.array([np.packbits(plane.present) for plane in planes])
+        self._noting = self._background.submit(self._write_down, [p.file for p in planes], json.dumps(state), present)
+        if at_once:
+            self._noting.result()
+
+    def _write_down(self, files: list[IO[bytes]], state: str, present: np.ndarray) -> None:
+        for file in files:
+            os.fsync(file.fileno())
+        aside = self.folder / f"{STATE}.partial"
+        with aside.open("wb") as stream:
+            np.savez(stream, state=np.array(state), present=present)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.rename(self.folder / STATE)
+
+    def _take_up(self) -> None:
+        """Open what was noted; a note that cannot be read is as good as none."""
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            with np.load(self.folder / STATE, allow_pickle=False) as noted:
+                state, present = json.loads(str(noted["state"])), noted["present"]
+            spaces = [Space(**space) for space in state["spaces"]]
+            paths = [self.folder / f"plane{i}.raw" for i in range(len(spaces))]
+            whole = [path.stat().st_size == self._plane_bytes(space) for path, space in zip(paths, spaces, strict=True)]
+            if state["rows"] != self.rows or not all(whole):
+                return
+            for path, space, bits in zip(paths, spaces, present, strict=True):
+                file = self._opened.enter_context(path.open("r+b"))
+                self._planes[space] = _Plane(space, file, np.unpackbits(bits, count=self.rows).astype(bool))
+            self.position, self.facts = int(state["position"]), state["facts"]
 
     def __enter__(self) -> ScatteredVectors:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for plane in self._planes.values():
-            plane.file.close()
+        self._background.shutdown()
+        self._opened.close()

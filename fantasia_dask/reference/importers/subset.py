@@ -17,9 +17,9 @@ from ...schema import ANNOTATIONS, PROTEINS
 from ...sequences import open_text
 from ..build import ReferenceTables, check_evidence, typed
 from ..bundle import MANIFEST, Reference, open_reference, write_reference
+from ..making import making
 from ..taxonomy import Taxa, protein_mask
 from ..vectors import gather_rows
-from .scratch import scratch_beside
 from .tables import tally
 
 if TYPE_CHECKING:
@@ -72,14 +72,13 @@ def subset_reference(
         If nothing is left, or a choice cannot be understood.
     """
     reference = open_reference(source)
-    with scratch_beside(Path(out), overwrite) as scratch:
+    progress = progress or Progress()
+    with making(Path(out), overwrite, progress) as scratch:
         kept = _chosen_proteins(reference, list(taxa), taxonomy_dump, accessions)
         lines, counts = _chosen_annotations(reference.annotations, evidence, before)
         proteins, old_rows = _renumbered(reference.proteins[kept])
         tables = _tables(reference, proteins, lines, counts)
-        with (progress or Progress()).stage(
-            "copying vectors", len(old_rows) * len(reference.spaces), "vectors"
-        ) as advance:
+        with progress.stage("copying vectors", len(old_rows) * len(reference.spaces), "vectors") as advance:
             store = gather_rows(tables, [reference.store], [old_rows], scratch / "embeddings.zarr", advance)
         return write_reference(out, tables=tables, embeddings=store.path, overwrite=overwrite, move=True)
 

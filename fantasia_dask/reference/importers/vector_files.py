@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import InputError
 from ...interchange.table import VectorTable
 from ...progress import Progress
-from ...schema import PROTEINS, names
+from ...schema import PROTEINS, Space, names
 from ...store import CHUNK_ROWS
 from ..build import ReferenceTables
 from ..sources import ReferenceProtein, read_proteins
@@ -80,29 +80,56 @@ def place_vectors(
         ScatteredVectors(scratch, len(representatives)) as scattered,
         progress.stage("reading vectors", total, "vectors") as advance,
     ):
+        following = 0
         for table, number_of in files:
             rows = np.array([row_of[number_of[name]] if name in number_of else NOWHERE for name in table.ids], "int64")
-            _place(table, rows, scattered, source, advance)
+            following = _place(table, rows, scattered, source, advance, following)
         ids, sequences = [p.accession for p in representatives], [p.sequence for p in representatives]
         return scattered.write(scratch / "embeddings.zarr", ids, sequences).path
 
 
 def _place(
-    table: VectorTable, rows: np.ndarray, scattered: ScatteredVectors, source: Path, advance: Callable[[int], None]
-) -> None:
+    table: VectorTable,
+    rows: np.ndarray,
+    scattered: ScatteredVectors,
+    source: Path,
+    advance: Callable[[int], None],
+    following: int,
+) -> int:
+    """Place the vectors of one table, a block at a time; blocks have numbers, and those that are noted are passed over.
+
+    Return the number of the block that follows.
+    """
     for space in table.spaces:
         start = 0
         for vectors, present in table.blocks(space, CHUNK_ROWS):
-            with np.errstate(over="ignore", invalid="ignore"):
-                block = np.asarray(vectors).astype(space.dtype)
-            wrong = np.flatnonzero(present & ~np.isfinite(block).all(axis=1))
-            if len(wrong):
-                raise InputError(
-                    f"{source}: the vector of protein {table.ids[start + wrong[0]]!r} ({space}) has a value that is "
-                    f"not finite in {space.dtype}: compute it again or leave the protein out."
-                )
-            here = rows[start : start + len(block)]
-            wanted = present & (here != NOWHERE)
-            scattered.place(space, here[wanted], block[wanted])
-            start += len(block)
-            advance(len(block))
+            following += 1
+            if following > scattered.position:
+                _place_block(table, space, start, vectors, present, rows, scattered, source)
+                scattered.note(following)
+            start += len(vectors)
+            advance(len(vectors))
+    return following
+
+
+def _place_block(
+    table: VectorTable,
+    space: Space,
+    start: int,
+    vectors: np.ndarray,
+    present: np.ndarray,
+    rows: np.ndarray,
+    scattered: ScatteredVectors,
+    source: Path,
+) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        block = np.asarray(vectors).astype(space.dtype)
+    wrong = np.flatnonzero(present & ~np.isfinite(block).all(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"{source}: the vector of protein {table.ids[start + wrong[0]]!r} ({space}) has a value that is "
+            f"not finite in {space.dtype}: compute it again or leave the protein out."
+        )
+    here = rows[start : start + len(block)]
+    wanted = present & (here != NOWHERE)
+    scattered.place(space, here[wanted], block[wanted])

@@ -11,7 +11,7 @@ from distributed import KilledWorker
 from distributed.comm import CommClosedError
 
 from fantasia_dask.errors import InputError
-from fantasia_dask.pipeline.mishaps import told_plainly
+from fantasia_dask.mishaps import told_plainly
 
 FOLDER = Path("experiments/ants")
 

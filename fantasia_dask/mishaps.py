@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import InputError
+from .errors import InputError
 
 __all__ = ["told_plainly"]
 
@@ -19,9 +19,9 @@ GOES_ON = "Then give the same command again: it goes on where it stopped."
 REMEDIES = {
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "the quota of the disk is used up: make room, or ask for more",
-    errno.EROFS: "the file system is read-only: set base_directory to one that can be written",
-    errno.EACCES: "permission is denied: set base_directory to a folder of your own",
-    errno.EPERM: "permission is denied: set base_directory to a folder of your own",
+    errno.EROFS: "the file system is read-only: choose a folder that can be written (base_directory of a run)",
+    errno.EACCES: "permission is denied: choose a folder of your own (base_directory of a run)",
+    errno.EPERM: "permission is denied: choose a folder of your own (base_directory of a run)",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.EIO: "the disk fails: look at the system's log, or use another disk",
     errno.EFBIG: "the file would be larger than is allowed: raise the limit (ulimit -f)",

@@ -1,0 +1,107 @@
+"""Where a bundle is put together: a folder beside it, which a stopped command leaves to the next one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..lock import only_run
+from ..progress import Progress
+from ..store import remove
+from .bundle import check_free
+
+__all__ = ["identity", "making"]
+
+LOCK = "making.lock"
+MADE_FROM = "made_from.json"
+FULL = {errno.ENOSPC: "disk", errno.EDQUOT: "quota"}
+
+
+@contextmanager
+def making(
+    out: Path, overwrite: bool, progress: Progress, made_from: Mapping[str, Any] | None = None
+) -> Iterator[Path]:
+    """Make a folder beside a bundle that is to be, for the time of a ``with`` block.
+
+    The finished store is moved from there, which is a rename within one file system. A command that is stopped, or for
+    which the disk has no room, leaves the folder as it is; one that ends, or finds a mistake, removes it.
+
+    Parameters
+    ----------
+    out : Path
+        The bundle.
+    overwrite : bool
+        Whether a bundle that is there may be replaced.
+    progress : Progress
+        Told when the work of an earlier command is taken up.
+    made_from : mapping, optional
+        All that the work depends on, as JSON values. What a stopped command left is kept where it was made from the
+        same, and removed otherwise; without `made_from` always.
+
+    Raises
+    ------
+    InputError
+        If something is at `out` that may not be replaced, another command makes it just now, or the disk is full.
+    """
+    check_free(out, overwrite)
+    # One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
+    folder = out.with_name(f".{out.name}.making")
+    remedies = ("give the reference another name", "put the reference into a folder of your own")
+    with only_run(folder / LOCK, progress.line, remedies):
+        check_free(out, overwrite)  # another command may have made it meanwhile
+        if _take_up(folder, made_from):
+            progress.line(f"{out}: going on where an earlier command stopped")
+        kept = False
+        try:
+            yield folder
+        except (OSError, KeyboardInterrupt) as error:
+            kept = made_from is not None
+            if isinstance(error, KeyboardInterrupt) or error.errno not in FULL:
+                raise
+            keeps = f" What is done is kept in {folder}." if kept else ""
+            raise InputError(
+                f"the {FULL[error.errno]} of {out} is full: while it is made, a reference takes twice the size of its "
+                f"vectors; make room and give the same command again, or choose another place.{keeps}"
+            ) from error
+        finally:
+            if not kept:
+                remove(folder)
+
+
+def _take_up(folder: Path, made_from: Mapping[str, Any] | None) -> bool:
+    """Remove what was left by work on something else; tell whether anything of the same work is there."""
+    try:
+        same = made_from is not None and json.loads((folder / MADE_FROM).read_text(encoding="utf-8")) == made_from
+    except (OSError, ValueError):
+        same = False
+    left = [path for path in folder.iterdir() if path.name not in (LOCK, MADE_FROM)]
+    if same:
+        return bool(left)
+    for path in left:
+        remove(path)
+    (folder / MADE_FROM).write_text(json.dumps(made_from), encoding="utf-8")
+    return False
+
+
+def identity(path: str | os.PathLike[str]) -> list[list[Any]]:
+    """Tell a file, or all files of a folder, from others of the same name: name, size and time of each.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "go.obo").write_text("format-version: 1.2")
+    >>> identity(folder) == identity(folder)
+    True
+    >>> identity(folder / "go.obo")[0][:2]
+    ['go.obo', 19]
+    """
+    path = Path(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [[file.name, (facts := file.stat()).st_size, facts.st_mtime_ns] for file in files]
