@@ -164,7 +164,7 @@ class FileLedger:
         for name, reason in self.why.items():
             reasons.setdefault(reason, []).append(name)
         told = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
-        parts = [f"made: {'; '.join(told)}"] if told else []
+        parts = [f"to make: {'; '.join(told)}"] if told else []
         parts += [f"removed: {', '.join(self.dropped)} (no longer wanted)"] if self.dropped else []
         return f"exports {'; '.join(parts)}" if parts else "exports: nothing to do, all are finished"
 

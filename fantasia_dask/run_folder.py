@@ -105,18 +105,18 @@ class RunFolder:
         return self.path / "donors" / "proteins.parquet"
 
     @property
-    def newer_annotations(self) -> Path:
-        """The reference's annotations in the terms of the configured ontology; only when one is configured."""
+    def own_annotations(self) -> Path:
+        """The annotations that may be lent, where they are not all of the reference's as they are."""
         return self.path / "donors" / "annotations.parquet"
 
     @property
-    def newer_terms(self) -> Path:
-        """The terms of the configured ontology; only when one is configured."""
+    def own_terms(self) -> Path:
+        """The terms of the run; only where `own_annotations` are."""
         return self.path / "donors" / "terms.parquet"
 
     @property
-    def newer_relations(self) -> Path:
-        """The edges of the configured ontology; only when one is configured."""
+    def own_relations(self) -> Path:
+        """The edges of the graph of the run; only where `own_annotations` are."""
         return self.path / "donors" / "relations.parquet"
 
     def embeddings(self, file_format: str) -> Path:

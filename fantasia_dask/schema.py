@@ -121,8 +121,12 @@ STATUS = (
 )
 """What the embedding made of each input protein, model and layer: nothing disappears."""
 
+REASONS_APART = "; "
+"""Between what happened to a protein and why it has no term."""
+
 OUTCOME = (
-    *STATUS,
+    *STATUS[:-1],
+    Column("reason", "str", "why the protein failed, was shortened, or has no term", missing="empty string"),
     Column("neighbours", "int64", "donors found", missing="0"),
     Column("terms", "int64", "distinct GO terms transferred", missing="0"),
 )

@@ -23,6 +23,7 @@ from .values import (
     WEIGHTS,
     Count,
     Database,
+    Day,
     Digest,
     Exports,
     Family,
@@ -373,7 +374,7 @@ class PostprocessSettings(_Settings):
     @model_validator(mode="after")
     def _check_genes(self) -> PostprocessSettings:
         if self.gene_map is not None and self.gene_pattern is not None:
-            raise _clash("gene_map and gene_pattern are both set: expected one of them")
+            raise _clash("gene_map and gene_pattern are both set: expected one of them, the other null")
         return self
 
 
@@ -492,6 +493,11 @@ class Config(_Settings):
         default="annotated",
         description="Which reference proteins may answer: annotated, those with a usable GO term; all, as FANTASIA "
         "does, where an unannotated neighbour uses up a place of k.",
+    )
+    annotations_before: Day = Field(
+        default=None,
+        description="Day, such as 2020-01-31: only annotations of an earlier date are lent, and a donor without any is "
+        "none; null: all. Set it to test on what was found later; goes with the filters of taxa and identity.",
     )
     redundancy_filter: Fraction = Field(
         default=0.0,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,6 +19,7 @@ __all__ = [
     "WEIGHTS",
     "Count",
     "Database",
+    "Day",
     "Digest",
     "ExportName",
     "Exports",
@@ -94,6 +96,18 @@ def _walltime(value: Any) -> Any:
     return value.strip()
 
 
+def _day(value: Any) -> Any:
+    """Write a day as ISO 8601, whether YAML read a date, a number or text."""
+    if value is None or value is False:
+        return None
+    try:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value.isoformat()
+        return date.fromisoformat(str(value).strip()).isoformat()
+    except ValueError as error:
+        raise ValueError("expected a day, such as 2020-01-31") from error
+
+
 def _one_line(value: tuple[str, ...]) -> tuple[str, ...]:
     if any("\n" in line for line in value):
         raise ValueError("expected a list of single lines")
@@ -155,6 +169,7 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 Statistic = Literal["min", "max", "mean"]
 STATISTICS: tuple[Statistic, ...] = ("min", "max", "mean")
 Weight = Number | dict[Statistic, Number]
+Day = Annotated[str | None, BeforeValidator(_day)]
 Digest = Annotated[str, AfterValidator(_digest)]
 ExportName = Literal[
     "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "multiqc", "ro-crate", "cafa", "raw-tsv"

@@ -167,11 +167,11 @@ class Ontology:
             go_id = self._replaced_by[go_id]
         return go_id if go_id in self else None
 
-    def slim(self, go_ids: Iterable[str], slim: Collection[str]) -> dict[str, list[str]]:
+    def slim(self, go_ids: Iterable[str], slim: Collection[str], *, implied: bool = False) -> dict[str, list[str]]:
         """Map terms to the terms of a slim: the closest of them at or above each, in every direction.
 
         A slim term that another one of the answer implies is left out, so that a term stands for no more than it has
-        to: the *direct* mapping of map2slim.
+        to: the *direct* mapping of map2slim. With `implied` all are there, as a count of what has a slim term needs.
 
         Parameters
         ----------
@@ -179,6 +179,8 @@ class Ontology:
             Terms to map; obsolete and alternative ids are mapped as the terms that took their place.
         slim : collection of str
             Terms of the slim; brought to current terms too, and left out where there is none.
+        implied : bool
+            Whether slim terms above others of the answer stay.
 
         Returns
         -------
@@ -194,20 +196,22 @@ class Ontology:
         >>> relations = pd.DataFrame({"child": ["GO:3", "GO:2"], "relation": "is_a", "parent": ["GO:2", "GO:1"]})
         >>> Ontology(terms, relations).slim(["GO:3", "GO:1", "GO:9"], ["GO:1", "GO:2"])
         {'GO:3': ['GO:2'], 'GO:1': ['GO:1'], 'GO:9': []}
+        >>> Ontology(terms, relations).slim(["GO:3"], ["GO:1", "GO:2"], implied=True)
+        {'GO:3': ['GO:1', 'GO:2']}
         """
         members = np.zeros(len(self), dtype=bool)
         members[self.places([term for go_id in slim if (term := self.current(go_id)) is not None])] = True
 
         def chosen(place: int) -> list[int]:
-            above = self._above(place)
-            return above[members[above]].tolist()
+            all_above = self._above(place)
+            return all_above[members[all_above]].tolist()
 
-        implied = {place: set(chosen(place)) - {place} for place in np.flatnonzero(members).tolist()}
+        above = {place: set(chosen(place)) - {place} for place in np.flatnonzero(members).tolist()}
         mapped: dict[str, list[str]] = {}
         for go_id in dict.fromkeys(go_ids):
             term = self.current(go_id)
             found = [] if term is None else chosen(self._place(term))
-            further = set().union(*(implied[place] for place in found))
+            further = set() if implied else set().union(*(above[place] for place in found))
             mapped[go_id] = [self.go_ids[place] for place in found if place not in further]
         return mapped
 

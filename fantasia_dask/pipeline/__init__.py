@@ -83,6 +83,8 @@ def run(
         if fresh:
             folder.clear()
         store = given_vectors(job, folder) if job.requests is None else None
+        if store is not None:
+            job.check_choices({str(name): str(name) for name in store.ids})
         spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
         write_aside(folder.config, dump_config(config))
         progress.log_to(folder.log, folder.events)

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..errors import InputError
-from ..settings import PostprocessSettings
+from .choices import genes_of, slim_of
 from .job import warn
 
 if TYPE_CHECKING:
@@ -38,11 +37,11 @@ class Vocabulary:
         self.run = run
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return a table of the reference, in the release of the configuration where it names one."""
+        """Return a table of the run, or of the reference where the run has none of its own."""
         import pandas as pd
 
-        newer: Path = getattr(self.run.folder, f"newer_{name}")
-        table: pd.DataFrame = pd.read_parquet(newer) if newer.exists() else getattr(self.run.reference, name)
+        own: Path = getattr(self.run.folder, f"own_{name}")
+        table: pd.DataFrame = pd.read_parquet(own) if own.exists() else getattr(self.run.reference, name)
         return table
 
     @cached_property
@@ -67,24 +66,14 @@ class Vocabulary:
         return frozenset(i for i, above in zip(ids, self.ontology.implications(ids), strict=True) if COMPLEX in above)
 
     def slim(self) -> pd.DataFrame | None:
-        """The terms of the configured slim, ``go_id, category, name``.
-
-        None where nothing was configured, and the reference does not know the usual one, as none does that was made
-        without a whole ontology.
-        """
+        """The terms of the configured slim, ``go_id, category, name``; None where there is none, see `knows_slim`."""
         import pandas as pd
 
-        from ..reference.obo import slim_terms
         from ..schema import ASPECTS
 
-        wanted, subsets = self.run.config.postprocess.slim, self.run.reference.subsets
-        usual = wanted == PostprocessSettings.model_fields["slim"].default
-        if usual and (subsets is None or wanted not in set(subsets["subset"])):
-            return None
-        current = {self.ontology.current(go_id) for go_id in slim_terms(wanted, subsets)}
-        ids = sorted(go_id for go_id in current if go_id is not None)
+        ids = slim_of(self.run.config, self.run.reference.subsets, self.ontology)
         if not ids:
-            raise InputError(f"no term of the slim {wanted} is in the ontology of the run: set postprocess.slim.")
+            return None
         aspects = self.ontology.aspects[self.ontology.places(ids)]
         return pd.DataFrame(
             {
@@ -171,7 +160,7 @@ def write_exports(run: FinishedRun, accessions: Sequence[str], vocabulary: Vocab
         "accessions": accessions,
     }
     columns = list(dict.fromkeys([*EVIDENCE, *input_columns(settings.metrics)]))
-    genes, top = _genes(run, accessions), run.folder.path
+    genes, top = _genes(run), run.folder.path
     makers = _makers(run, vocabulary, _facts(run, genes is not None, ledger.day))
     with ExitStack() as stack:
         adding: list[tuple[str, Callable[[pd.DataFrame], None]]] = []
@@ -225,7 +214,9 @@ def _makers(
         if terms is None:
             return []
         ids = terms["go_id"].tolist()
-        counted = slim_file(folder / "goslim.tsv", lambda go_ids: vocabulary.ontology.slim(go_ids, ids), terms)
+        counted = slim_file(
+            folder / "goslim.tsv", lambda go_ids: vocabulary.ontology.slim(go_ids, ids, implied=True), terms
+        )
         return [("direct", counted)]
 
     return {
@@ -261,22 +252,10 @@ def _facts(run: FinishedRun, genes: bool, day: str) -> Facts:
     )
 
 
-def _genes(run: FinishedRun, accessions: Sequence[str]) -> Mapping[str, str] | None:
-    """Return the gene of each protein; None when results are wanted per protein."""
-    import pandas as pd
-
-    from ..annotate.genes import genes_in_headers, read_gene_map
-
-    post = run.config.postprocess
-    if post.gene_map is not None:
-        genes = read_gene_map(post.gene_map, accessions)
-    elif post.gene_pattern is not None:
-        queries = pd.read_parquet(run.folder.queries, columns=["accession", "description"])
-        headers = zip(queries["accession"].tolist(), queries["description"].tolist(), strict=True)
-        genes = genes_in_headers(post.gene_pattern, {a: f"{a} {rest}".rstrip() for a, rest in headers})
-    else:
-        return None
-    alone = len(accessions) - len(genes)
-    if alone:
-        warn(f"{alone} of {len(accessions)} proteins have no gene: each stands for itself.")
+def _genes(run: FinishedRun) -> Mapping[str, str] | None:
+    """Return the gene of each protein that has one; None when results are wanted per protein."""
+    headers = run.headers
+    genes = genes_of(run.config.postprocess, headers)
+    if genes is not None and len(genes) < len(headers):
+        warn(f"{len(headers) - len(genes)} of {len(headers)} proteins have no gene: each stands for itself.")
     return genes

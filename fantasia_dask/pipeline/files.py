@@ -12,6 +12,7 @@ from ..ledger import open_files
 from ..progress import Progress
 from ..run_folder import EXPORTS, RunFolder
 from ..schema import Space
+from .choices import check_choices
 from .exports import Vocabulary, write_exports
 from .made_from import exports_made_from
 from .page import write_page_of
@@ -59,6 +60,20 @@ class FinishedRun:
         """Model and layer of each space."""
         return [(space.model, space.layer) for space in self.spaces]
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The FASTA header of each query by its accession, in order; of vectors, the accession."""
+        import pandas as pd
+
+        queries = pd.read_parquet(self.folder.queries, columns=["accession", "description"])
+        pairs = zip(queries["accession"].tolist(), queries["description"].tolist(), strict=True)
+        return {accession: f"{accession} {rest}".rstrip() for accession, rest in pairs}
+
+    def check_choices(self) -> None:
+        """Refuse settings that say nothing of this run, before a file is touched; see `choices.check_choices`."""
+        terms = Vocabulary(self).table("terms")["go_id"]
+        check_choices(self.config, self.headers, self.reference.subsets, terms.tolist())
+
 
 def write_files(run: FinishedRun, progress: Progress) -> list[Path]:
     """Write the exports that the configuration asks for, but those that are finished; return what a person opens first.
@@ -79,6 +94,8 @@ def write_files(run: FinishedRun, progress: Progress) -> list[Path]:
     ledger = open_files(folder, exports_made_from(run), day=run.manifest["started"])
     if ledger.news:
         progress.line(ledger.news, "exports", made=ledger.why, removed=ledger.dropped)
+    if "goslim" in config.exports and "goslim" not in ledger.made_from:
+        progress.note(f"goslim is passed over: reference {run.reference.path} knows no slim {config.postprocess.slim}")
     accessions = pd.read_parquet(folder.queries, columns=["accession"])["accession"].tolist()
     vocabulary = Vocabulary(run)
     write_exports(run, accessions, vocabulary, ledger)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..config import Config, warn_bounded_batches
 from ..errors import FantasiaWarning, InputError
+from .choices import check_choices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +43,9 @@ class Job:
         None when only vectors are wanted.
     allowed : bool array, shape (proteins of the reference,), or None
         Which of its proteins passed the taxonomy filter.
-    newer_terms : three of DataFrame, or None
-        Annotations, terms and relations in the release of `ontology`; None when it is not set.
+    own_terms : three of DataFrame, or None
+        Annotations, terms and relations of the run: in the release of `ontology`, of before `annotations_before`. None
+        when neither is set, and those of the reference hold.
     """
 
     config: Config
@@ -52,13 +54,19 @@ class Job:
     profile: str | None
     reference: Reference | None
     allowed: np.ndarray | None
-    newer_terms: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | None = None
+    own_terms: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | None = None
 
     @property
     def annotations(self) -> pd.DataFrame:
         """The annotations that may be lent, `schema.ANNOTATIONS`."""
         assert self.reference is not None
-        return self.reference.annotations if self.newer_terms is None else self.newer_terms[0]
+        return self.reference.annotations if self.own_terms is None else self.own_terms[0]
+
+    def check_choices(self, headers: Mapping[str, str]) -> None:
+        """Refuse settings that say nothing of these queries, or of this reference; see `choices.check_choices`."""
+        if self.reference is not None:
+            terms = self.reference.terms if self.own_terms is None else self.own_terms[1]
+            check_choices(self.config, headers, self.reference.subsets, terms["go_id"].tolist())
 
     @property
     def wanted(self) -> list[tuple[str, int]]:
@@ -85,18 +93,20 @@ def check(config: Config) -> Job:
 
     reference = None if config.only_embedding else open_reference(_fetched_reference(config))
     allowed = None if reference is None else _allowed_proteins(config, reference)
-    newer = None if reference is None else _newer_terms(config, reference)
+    own = None if reference is None else _own_terms(config, reference)
     if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
         if config.only_embedding:
             raise InputError(f"input {config.input} holds vectors, and only_embedding is true: expected FASTA.")
-        return Job(config, (), None, config.embedding.profile, reference, allowed, newer)
+        return Job(config, (), None, config.embedding.profile, reference, allowed, own)
     if config.only_lookup:
         raise InputError(
             f"only_lookup is true, but input {config.input} is not a file of vectors: expected .zarr, .h5 or .npz."
         )
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
-    return Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, newer)
+    job = Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, own)
+    job.check_choices({p.accession: f"{p.accession} {p.description}".rstrip() for p in proteins})
+    return job
 
 
 def _fetched_reference(config: Config) -> Path:
@@ -153,16 +163,26 @@ def _allowed_proteins(config: Config, reference: Reference) -> np.ndarray:
     return allowed
 
 
-def _newer_terms(config: Config, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | None:
-    """Bring the annotations of the reference to the release of the configured ontology."""
-    if config.ontology is None:
-        return None
+def _own_terms(config: Config, reference: Reference) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | None:
+    """Take the annotations of the reference that are early enough, in the release of the configured ontology."""
     from ..reference.build import current_annotations
+    from ..reference.dates import dated_before
     from ..reference.obo import read_obo
 
-    graph = read_obo(config.ontology)
-    annotations, counts = current_annotations(reference.annotations, graph)
-    dropped = counts["annotations_obsolete_dropped"] + counts["annotations_unknown_dropped"]
-    if dropped:
-        warn(f"{dropped} annotations of the reference have no current term in {config.ontology}: left out.")
-    return annotations, graph.terms, graph.relations
+    day = config.annotations_before
+    if config.ontology is None and day is None:
+        return None
+    annotations, terms, relations = reference.annotations, reference.terms, reference.relations
+    if day is not None:
+        early = dated_before(annotations, day)
+        if not early.any():
+            raise InputError(f"no annotation of reference {reference.path} is of before {day}: set a later day.")
+        annotations = annotations[early].reset_index(drop=True)
+    if config.ontology is not None:
+        graph = read_obo(config.ontology)
+        annotations, counts = current_annotations(annotations, graph)
+        dropped = counts["annotations_obsolete_dropped"] + counts["annotations_unknown_dropped"]
+        if dropped:
+            warn(f"{dropped} annotations of the reference have no current term in {config.ontology}: left out.")
+        terms, relations = graph.terms, graph.relations
+    return annotations, terms, relations

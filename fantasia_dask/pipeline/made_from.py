@@ -12,6 +12,7 @@ from .._version import __version__
 from ..config import Config, SummarySettings
 from ..ledger import digest, found_ledger, path_digest
 from ..run_folder import RunFolder
+from .choices import knows_slim
 
 if TYPE_CHECKING:
     from .files import FinishedRun
@@ -55,6 +56,9 @@ ONLY_TIME = ("started", "host", "stages", "versions")
 def exports_made_from(run: FinishedRun) -> dict[str, dict[str, Any]]:
     """Return what shapes each export that the configuration asks for, by name."""
     config, folder = run.config, run.folder
+    wanted = _wanted(config)
+    if not knows_slim(config, run.reference.subsets):
+        wanted.discard("goslim")
     terms = {
         "version": __version__,
         "reference": run.reference.fingerprint,
@@ -62,10 +66,9 @@ def exports_made_from(run: FinishedRun) -> dict[str, dict[str, Any]]:
         "annotations": digest(
             *(sorted(found_ledger(folder.annotations_of(*pair)).made_from.items()) for pair in run.pairs),
             run.pairs,
-            path_digest(folder.newer_relations),
+            path_digest(folder.own_relations),
         ),
     }
-    wanted = _wanted(config)
     made_from = {name: terms | _settings(config, keys) for name, keys in SETTINGS.items() if name in wanted}
     if "multiqc" in made_from:
         made_from["multiqc"]["counts"] = run.manifest["counts"]

@@ -64,11 +64,11 @@ def write_donors(job: Job, folder: RunFolder) -> None:
     assert job.reference is not None
     assert job.allowed is not None
     write_parquet(job.reference.proteins.loc[job.allowed, ["protein"]], folder.donors)
-    if job.newer_terms is not None:
-        annotations, terms, relations = job.newer_terms
-        write_parquet(annotations, folder.newer_annotations)
-        write_parquet(terms, folder.newer_terms)
-        write_parquet(relations, folder.newer_relations)
+    if job.own_terms is not None:
+        annotations, terms, relations = job.own_terms
+        write_parquet(annotations, folder.own_annotations)
+        write_parquet(terms, folder.own_terms)
+        write_parquet(relations, folder.own_relations)
 
 
 def look_up(

@@ -12,7 +12,7 @@ from ..config import Config
 from ..errors import one_line
 from ..report.delimited import write_frame
 from ..run_folder import MANIFEST_FORMAT, RunFolder, file_sha256, software_versions, text_aside
-from ..schema import OUTCOME, Space, names
+from ..schema import OUTCOME, REASONS_APART, Space, names
 from .clock import Clock
 from .job import Job
 
@@ -131,15 +131,16 @@ def _found(folder: RunFolder, space: Space) -> tuple[pd.Series, pd.Series]:
 
 
 def _explain(config: Config, status: pd.DataFrame, spaces: set[tuple[str, int]]) -> None:
-    """Say why a protein with a vector got no term."""
-    silent = (status["status"] == "embedded") & (status["terms"] == 0)
+    """Say why a protein with a vector got no term, behind what there is to say of the vector."""
+    silent = (status["status"] != "failed") & (status["terms"] == 0)
     for (model, layer), lines in status[silent].groupby(["model", "layer"]):
         threshold = config.embedding.models[str(model)].distance_threshold
         alone = "no donor is allowed to answer" if threshold is None else f"no donor within distance {threshold}"
         if (model, layer) not in spaces:
             alone = "the reference has no vectors of this model and layer"
         met = lines["neighbours"] > 0
-        status.loc[lines.index, "reason"] = met.map({True: "its neighbours have no GO term", False: alone})
+        why = met.map({True: "its neighbours have no GO term", False: alone})
+        status.loc[lines.index, "reason"] = why.where(lines["reason"] == "", lines["reason"] + REASONS_APART + why)
 
 
 def summarise_run(job: Job, folder: RunFolder, outcome: pd.DataFrame, spaces: Sequence[Space]) -> RunSummary:

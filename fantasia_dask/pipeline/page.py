@@ -73,5 +73,5 @@ def _slim(vocabulary: Vocabulary) -> Slim | None:
         name,
         {go_id: vocabulary.descriptions.get(go_id, "") for go_id in broad},
         dict(zip(broad, (ASPECTS.get(a, "") for a in ontology.aspects[ontology.places(broad)]), strict=True)),
-        lambda go_ids: ontology.slim(go_ids, broad),
+        lambda go_ids: ontology.slim(go_ids, broad, implied=True),
     )

@@ -68,6 +68,7 @@ def write_report(
     progress = progress or Progress()
     run = open_finished(run_folder, overrides)
     with progress.logging(), told_plainly(run.folder.path), only_run(run.folder.lock, progress.line):
+        run.check_choices()
         progress.log_to(run.folder.log, run.folder.events)
         with connect(**run.config.cluster.model_dump(), client=client) as cluster, cluster.as_current():
             annotate(run, cluster, progress)

@@ -49,7 +49,7 @@ class _Part:
     folder: RunFolder
     reference: Path
     fingerprint: str
-    newer: bool
+    own: bool
     spaces: tuple[tuple[Space, float | None], ...]
     metric: str
     alignments: str
@@ -100,7 +100,7 @@ def _missing_parts(run: FinishedRun, q: int, progress: Progress) -> list[_Part]:
             folder,
             run.reference.path,
             run.reference.fingerprint,
-            folder.newer_annotations.exists(),
+            folder.own_annotations.exists(),
             tuple(lacking[part]),
             config.embedding.distance_metric,
             config.alignments,
@@ -112,12 +112,12 @@ def _missing_parts(run: FinishedRun, q: int, progress: Progress) -> list[_Part]:
 
 def _shaping(run: FinishedRun) -> dict[str, Any]:
     """Name what shapes the annotations of every space, beside its hits."""
-    folder, newer = run.folder, run.folder.newer_annotations
+    folder, own = run.folder, run.folder.own_annotations
     return {
         "transfer_version": TRANSFER_VERSION,
         "proteins": digest(*_query_digests(folder.queries)),
         "taxa": digest(read_parquet(folder.donors)["protein"].to_numpy()),
-        "ontology": _digests(newer, folder.newer_terms) if newer.exists() else None,
+        "ontology": _digests(own, folder.own_terms) if own.exists() else None,
         "alignments": run.config.alignments,
         "keep_sequences": run.config.postprocess.keep_sequences,
     }
@@ -186,11 +186,11 @@ def _tables(part: _Part) -> dict[str, Any]:
     import pandas as pd
 
     here = [("row", ">=", part.start), ("row", "<", part.stop)]
-    donors, annotations = part.folder.donors, part.folder.newer_annotations
+    donors, annotations = part.folder.donors, part.folder.own_annotations
     return {
         "queries": pd.read_parquet(part.folder.queries, filters=here),
         "proteins": _lenders(part.reference, part.fingerprint, donors, donors.stat().st_mtime_ns),
-        "annotations": _table(annotations) if part.newer else _reference(part.reference, part.fingerprint).annotations,
+        "annotations": _table(annotations) if part.own else _reference(part.reference, part.fingerprint).annotations,
     }
 
 
@@ -216,7 +216,7 @@ def _transfer_part(part: _Part, aligned: Sequence[pd.DataFrame]) -> int:
     from ..interchange import TYPE_IDS
 
     tables = _tables(part)
-    terms = _table(part.folder.newer_terms) if part.newer else _reference(part.reference, part.fingerprint).terms
+    terms = _table(part.folder.own_terms) if part.own else _reference(part.reference, part.fingerprint).terms
     alignments = pd.concat(aligned, ignore_index=True) if aligned else "none"
     for space, threshold in part.spaces:
         frame = transfer_terms(

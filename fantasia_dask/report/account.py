@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..schema import OUTCOME
+from ..schema import OUTCOME, REASONS_APART
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +17,9 @@ __all__ = ["Account", "read_account"]
 
 PIECE = 100_000
 """Lines of status.tsv that are in memory at a time."""
+
+RESIDUES = r"^\d+ residues(?=, and )"
+"""How the reason of a protein begins that is longer than its model can take."""
 
 DISTINCT_REASONS = 1000
 OTHER_REASON = "another reason: see status.tsv"
@@ -135,8 +138,10 @@ class _Accumulated:
 
     def _columns(self, lines: pd.DataFrame) -> dict[str, Any]:
         status = lines["status"].to_numpy()
-        # A protein that was shortened has a reason too, but no trouble.
-        told = np.where((status == "truncated") & (lines["terms"] > 0).to_numpy(), "", lines["reason"].to_numpy())
+        # That a protein was shortened is no trouble; why it has no term nevertheless stands behind it.
+        reasons = lines["reason"].where(status != "truncated", lines["reason"].str.partition(REASONS_APART)[2])
+        # Proteins that failed alike are counted together, however long each of them is.
+        told = reasons.str.replace(RESIDUES, "too many residues", regex=True).to_numpy()
         return {
             "residues": lines["residues"].to_numpy(dtype=np.int64),
             "embedded": status != "failed",

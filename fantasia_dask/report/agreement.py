@@ -48,7 +48,7 @@ def slim_file(
     ----------
     path
     slims : callable
-        Terms to their slim terms, as `Ontology.slim`.
+        Terms to all slim terms at or above them, as `Ontology.slim` with ``implied=True``.
     terms : DataFrame
         The slim: columns ``go_id, aspect (BP, MF, CC), name``. All of it is listed, also with a count of 0.
 

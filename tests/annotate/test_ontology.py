@@ -110,9 +110,11 @@ def test_slim__as_networkx(drawn, chosen):
     graph = nx.DiGraph()
     graph.add_nodes_from(ids)
     graph.add_edges_from((ids[c], ids[p]) for c, relation, p in drawn if relation != "regulates")
-    mapped = Ontology(terms, relations).slim(ids, slim)
+    ontology = Ontology(terms, relations)
+    mapped, implied = ontology.slim(ids, slim), ontology.slim(ids, slim, implied=True)
     for go_id in ids:
         above = (nx.descendants(graph, go_id) | {go_id}) & slim
+        assert implied[go_id] == sorted(above)
         closest = {a for a in above if not any(nx.has_path(graph, b, a) for b in above - {a})}
         assert mapped[go_id] == sorted(closest)
 
