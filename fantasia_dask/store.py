@@ -422,7 +422,9 @@ class StoreWriter:
             raise ValueError(f"rows {start} .. {stop} are not whole chunks of {self.chunk_rows} rows")
         if present is None:
             present = np.ones(len(vectors), bool)
-        block = np.where(present[:, None], vectors, np.nan).astype(space.dtype)
+        block = np.asarray(vectors, space.dtype)
+        if not present.all():
+            block = np.where(present[:, None], block, block.dtype.type(np.nan))
         self._arrays[f"{_space_key(space)}/vectors"][start:stop] = block
         self._arrays[f"{_space_key(space)}/present"][start:stop] = present
 

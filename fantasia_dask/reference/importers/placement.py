@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from io import FileIO
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +31,14 @@ class _Plane:
     """One embedding space on the way: a raw file of (r, d) numbers, and which rows have arrived."""
 
     space: Space
-    file: IO[bytes]
+    file: FileIO
     present: np.ndarray
+
+    def put(self, content: memoryview, offset: int) -> None:
+        """Write bytes at a place: one call of the system for each run of rows, which may be a single row."""
+        while content:
+            written = os.pwrite(self.file.fileno(), content, offset)
+            content, offset = content[written:], offset + written
 
 
 class ScatteredVectors:
@@ -104,15 +112,15 @@ class ScatteredVectors:
             return 0
         straight = len(order) == len(rows) and bool((order == np.arange(len(order))).all())
         block = np.ascontiguousarray(vectors if straight else vectors[order], space.dtype)
-        row_bytes = block.dtype.itemsize * space.dimension
-        for run in np.split(np.arange(len(ordered)), np.flatnonzero(np.diff(ordered) != 1) + 1):
-            plane.file.seek(int(ordered[run[0]]) * row_bytes)
-            plane.file.write(block[run[0] : run[-1] + 1].data.cast("B"))
+        content, row_bytes = block.data.cast("B"), block.dtype.itemsize * space.dimension
+        cuts = [0, *(np.flatnonzero(np.diff(ordered) != 1) + 1).tolist(), len(ordered)]
+        for start, stop in pairwise(cuts):
+            plane.put(content[start * row_bytes : stop * row_bytes], int(ordered[start]) * row_bytes)
         plane.present[ordered] = True
         return len(ordered)
 
     def _new_plane(self, space: Space) -> _Plane:
-        file = self._opened.enter_context((self.folder / f"plane{len(self._planes)}.raw").open("w+b"))
+        file = self._opened.enter_context(FileIO(self.folder / f"plane{len(self._planes)}.raw", "w+"))
         file.truncate(self._plane_bytes(space))
         plane = self._planes[space] = _Plane(space, file, np.zeros(self.rows, bool))
         return plane
@@ -128,9 +136,8 @@ class ScatteredVectors:
                 plane.file.seek(0)
                 for start in range(0, self.rows, writer.chunk_rows):
                     m = min(writer.chunk_rows, self.rows - start)
-                    data = plane.file.read(m * space.dimension * np.dtype(space.dtype).itemsize)
-                    block = np.frombuffer(data, space.dtype).reshape(m, space.dimension)
-                    writer.write(space, start, block, plane.present[start : start + m])
+                    block = np.fromfile(plane.file, space.dtype, m * space.dimension)
+                    writer.write(space, start, block.reshape(m, -1), plane.present[start : start + m])
         return open_store(Path(out))
 
     # What is kept for a command that is given again ------------------------------------------------------------------
@@ -157,15 +164,13 @@ class ScatteredVectors:
             self._noting.result()
         self._noted_at = time.monotonic()
         planes = list(self._planes.values())
-        for plane in planes:
-            plane.file.flush()
         state = {"rows": self.rows, "position": position, "facts": facts, "spaces": [asdict(p.space) for p in planes]}
         present = np.array([np.packbits(plane.present) for plane in planes])
         self._noting = self._background.submit(self._write_down, [p.file for p in planes], json.dumps(state), present)
         if at_once:
             self._noting.result()
 
-    def _write_down(self, files: list[IO[bytes]], state: str, present: np.ndarray) -> None:
+    def _write_down(self, files: list[FileIO], state: str, present: np.ndarray) -> None:
         for file in files:
             os.fsync(file.fileno())
         aside = self.folder / f"{STATE}.partial"
@@ -186,7 +191,7 @@ class ScatteredVectors:
             if state["rows"] != self.rows or not all(whole):
                 return
             for path, space, bits in zip(paths, spaces, present, strict=True):
-                file = self._opened.enter_context(path.open("r+b"))
+                file = self._opened.enter_context(FileIO(path, "r+"))
                 self._planes[space] = _Plane(space, file, np.unpackbits(bits, count=self.rows).astype(bool))
             self.position, self.facts = int(state["position"]), state["facts"]
 
