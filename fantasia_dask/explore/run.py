@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..interchange.outputs import find_store
 from ..reference.bundle import Reference, is_reference, open_reference
 from ..run_folder import RunFolder
-from ..schema import QUERIES
+from ..schema import CONSENSUS, QUERIES
 from ..store import EmbeddingStore, is_store, open_store
 from .space import OpenSpace
 
@@ -127,6 +127,13 @@ class OpenRun:
         from .frames import separated_frame
 
         return separated_frame(self._written(self.path / "summary.tsv"))
+
+    @property
+    def consensus(self) -> dd.DataFrame:
+        """One line per protein, or gene, and GO term: what models, layers and donors agree on, `schema.CONSENSUS`."""
+        from .frames import separated_frame
+
+        return separated_frame(self._written(self.path / "consensus.tsv"), CONSENSUS)
 
     def _written(self, file: Path) -> Path:
         if not file.is_file():

@@ -14,7 +14,7 @@ import pytest
 from fantasia_dask import open_run, open_store
 from fantasia_dask.config import dump_config
 from fantasia_dask.errors import InputError
-from fantasia_dask.schema import OUTCOME, QUERIES, names
+from fantasia_dask.schema import CONSENSUS, OUTCOME, QUERIES, names
 
 from .conftest import IDS, SILENT
 
@@ -50,6 +50,12 @@ def test_tables__come_back_exactly_as_given(opened):
     assert list(status["accession"].drop_duplicates()) == IDS
     assert set(summary["accession"]) == set(IDS) - {"silent"}
     assert summary["max_ri_Sim_L0"].dtype == "float64"
+    consensus = opened.consensus.compute()
+    assert list(consensus) == names(CONSENSUS)
+    numbers = {column.name: column.dtype for column in CONSENSUS if column.dtype != "str"}
+    assert {name: str(kind) for name, kind in consensus.dtypes.items() if kind in ("int64", "float64")} == numbers
+    pairs = set(summary[["accession", "go_id"]].itertuples(index=False, name=None))
+    assert set(consensus[["accession", "go_id"]].itertuples(index=False, name=None)) == pairs
     stated = {column.name: column.dtype for column in OUTCOME if column.dtype == "int64"}
     assert {name: str(opened.status.dtypes[name]) for name in stated} == stated
 
