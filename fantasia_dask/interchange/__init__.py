@@ -23,7 +23,7 @@ from .arrays import arrays_table, has_arrays
 from .export import export_fantasia_hdf5
 from .hdf5 import TYPE_IDS, fantasia_table, is_fantasia, per_protein_table
 from .npz import npz_table
-from .table import Blocks, VectorTable
+from .table import Blocks, VectorTable, cast_block
 
 __all__ = ["TYPE_IDS", "export_fantasia_hdf5", "import_vectors", "outline", "recognise", "vector_table"]
 
@@ -167,7 +167,7 @@ def import_vectors(
         for found, space in stored.items():
             start = 0
             for vectors, present in table.blocks(found, writer.chunk_rows):
-                writer.write(space, start, _cast(vectors, present, space, table.ids[start:], path), present)
+                writer.write(space, start, cast_block(vectors, present, space, table.ids[start:], path), present)
                 start += len(vectors)
     return open_store(out)
 
@@ -189,16 +189,3 @@ def outline(
     """
     table = vector_table(Path(path), model, layer, None, profile)
     return len(table.ids), list(table.spaces)
-
-
-def _cast(vectors: np.ndarray, present: np.ndarray, space: Space, ids: list[str], path: Path) -> np.ndarray:
-    """Bring one block to the dtype of its space; a number that is not finite there is refused by name."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = np.asarray(vectors).astype(space.dtype)
-    wrong = np.flatnonzero(present & ~np.isfinite(cast).all(axis=1))
-    if len(wrong):
-        raise InputError(
-            f"{path}: the vector of protein {ids[wrong[0]]!r} ({space}) has a value that is not finite in "
-            f"{space.dtype}: expected numbers. Compute it again or leave the protein out."
-        )
-    return cast

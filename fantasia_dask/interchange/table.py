@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..schema import Space
 from ..store import MAX_DIMENSION
 
-__all__ = ["Blocks", "VectorTable", "check_dimension", "check_ids", "check_model", "stored_dtype"]
+__all__ = ["Blocks", "VectorTable", "cast_block", "check_dimension", "check_ids", "check_model", "stored_dtype"]
 
 Blocks: TypeAlias = Iterator[tuple[np.ndarray, np.ndarray]]
 """Vectors (m, d), float, and whether each row has one, (m,) bool; all but the last block have the rows asked for."""
@@ -89,3 +89,33 @@ def stored_dtype(dtype: np.dtype, what: str) -> np.dtype:
     if dtype.kind != "f":
         raise InputError(f"{what} holds {dtype} values: expected floating-point vectors.")
     return np.dtype("float16" if dtype.itemsize == 2 else "float32")
+
+
+def cast_block(vectors: np.ndarray, present: np.ndarray, space: Space, ids: Sequence[str], path: Path) -> np.ndarray:
+    """Bring one block of vectors to the dtype of its space.
+
+    Parameters
+    ----------
+    vectors : array, shape (m, d)
+    present : bool array, shape (m,)
+        Which rows hold a vector; what the others hold does not matter.
+    space
+    ids : sequence of str, length m or more
+        For what is said of a vector.
+    path
+        Where they are from.
+
+    Raises
+    ------
+    InputError
+        Naming the first protein with a number that is not finite in that dtype.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = np.asarray(vectors).astype(space.dtype)
+    wrong = np.flatnonzero(present & ~np.isfinite(cast).all(axis=1))
+    if len(wrong):
+        raise InputError(
+            f"{path}: the vector of protein {ids[wrong[0]]!r} ({space}) has a value that is not finite in "
+            f"{space.dtype}: expected numbers. Compute it again or leave the protein out."
+        )
+    return cast

@@ -217,7 +217,7 @@ def test_import__vectors_go_on_too(tmp_path, monkeypatch, noting):
     monkeypatch.setattr(vector_files, "CHUNK_ROWS", 2)
     undisturbed = import_reference(tmp_path / "v.h5", tmp_path / "undisturbed", **given).path
     for stop in range(1, 13):
-        places = stopped_at(monkeypatch, vector_files, "_place_block", stop)
+        places = stopped_at(monkeypatch, vector_files, "cast_block", stop)
         with pytest.raises(KeyboardInterrupt):
             import_reference(tmp_path / "v.h5", tmp_path / f"out{stop}", **given)
         import_reference(tmp_path / "v.h5", tmp_path / f"out{stop}", **given)

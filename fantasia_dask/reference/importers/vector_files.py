@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import InputError
-from ...interchange.table import VectorTable
+from ...interchange.table import VectorTable, cast_block
 from ...progress import Progress
 from ...schema import PROTEINS, Space, names
 from ...store import CHUNK_ROWS
@@ -80,56 +80,26 @@ def place_vectors(
         ScatteredVectors(scratch, len(representatives)) as scattered,
         progress.stage("reading vectors", total, "vectors") as advance,
     ):
-        following = 0
-        for table, number_of in files:
-            rows = np.array([row_of[number_of[name]] if name in number_of else NOWHERE for name in table.ids], "int64")
-            following = _place(table, rows, scattered, source, advance, following)
+        for number, (space, ids, rows, vectors, present) in enumerate(_blocks(files, row_of), 1):
+            if number > scattered.position:  # else a command that was stopped has placed it
+                block = cast_block(vectors, present, space, ids, source)
+                wanted = present & (rows != NOWHERE)
+                scattered.place(space, rows[wanted], block[wanted])
+                scattered.note(number)
+            advance(len(vectors))
         ids, sequences = [p.accession for p in representatives], [p.sequence for p in representatives]
         return scattered.write(scratch / "embeddings.zarr", ids, sequences).path
 
 
-def _place(
-    table: VectorTable,
-    rows: np.ndarray,
-    scattered: ScatteredVectors,
-    source: Path,
-    advance: Callable[[int], None],
-    following: int,
-) -> int:
-    """Place the vectors of one table, a block at a time; blocks have numbers, and those that are noted are passed over.
-
-    Return the number of the block that follows.
-    """
-    for space in table.spaces:
-        start = 0
-        for vectors, present in table.blocks(space, CHUNK_ROWS):
-            following += 1
-            if following > scattered.position:
-                _place_block(table, space, start, vectors, present, rows, scattered, source)
-                scattered.note(following)
-            start += len(vectors)
-            advance(len(vectors))
-    return following
-
-
-def _place_block(
-    table: VectorTable,
-    space: Space,
-    start: int,
-    vectors: np.ndarray,
-    present: np.ndarray,
-    rows: np.ndarray,
-    scattered: ScatteredVectors,
-    source: Path,
-) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        block = np.asarray(vectors).astype(space.dtype)
-    wrong = np.flatnonzero(present & ~np.isfinite(block).all(axis=1))
-    if len(wrong):
-        raise InputError(
-            f"{source}: the vector of protein {table.ids[start + wrong[0]]!r} ({space}) has a value that is "
-            f"not finite in {space.dtype}: compute it again or leave the protein out."
-        )
-    here = rows[start : start + len(block)]
-    wanted = present & (here != NOWHERE)
-    scattered.place(space, here[wanted], block[wanted])
+def _blocks(
+    files: Iterable[tuple[VectorTable, Mapping[str, int]]], row_of: np.ndarray
+) -> Iterator[tuple[Space, list[str], np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield blocks of vectors, always the same ones: space, ids, reference rows, vectors, and which are there."""
+    for table, number_of in files:
+        rows = np.array([row_of[number_of[name]] if name in number_of else NOWHERE for name in table.ids], "int64")
+        for space in table.spaces:
+            start = 0
+            for vectors, present in table.blocks(space, CHUNK_ROWS):
+                here = slice(start, start + len(vectors))
+                yield space, table.ids[here], rows[here], vectors, present
+                start += len(vectors)
