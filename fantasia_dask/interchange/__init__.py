@@ -14,8 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import InputError
 from ..schema import Space
 from ..store import CHUNK_ROWS, EmbeddingStore, StoreWriter, is_store, open_store

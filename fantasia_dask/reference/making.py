@@ -49,12 +49,15 @@ def making(
     InputError
         If something is at `out` that may not be replaced, another command makes it just now, or the disk is full.
     """
-    check_free(out, overwrite)
     # One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
     folder = out.with_name(f".{out.name}.making")
     remedies = ("give the reference another name", "put the reference into a folder of your own")
     with only_run(folder / LOCK, progress.line, remedies):
-        check_free(out, overwrite)  # another command may have made it meanwhile
+        try:
+            check_free(out, overwrite)
+        except InputError:
+            remove(folder)  # of a command that was killed when all was done
+            raise
         if _take_up(folder, made_from):
             progress.line(f"{out}: going on where an earlier command stopped")
         kept = False
