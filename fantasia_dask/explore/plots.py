@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..report.words import shortened
+from ..report.words import counted, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +21,13 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Those of Okabe and Ito, which colour-blind people tell apart; marks differ in shape too."""
 MARKS = "osD^vP"
 GREY = "#888888"
+MARGIN = 0.04
+"""Of the longest distance, left free at both ends of an axis."""
 LONGEST_NAME = 60
 NAMED = 40
 """Donors that a map still names; more names than these would cover each other."""
+JOINED = 300
+"""Queries that a map still joins with their donors; more lines than these hide what they join."""
 
 
 def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None = None) -> Axes:
@@ -59,13 +63,17 @@ def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None
     ax.set_xlabel(f"{spaces[0].metric} distance")
     ax.set_title(f"Donors of {_plain(accession)}" + ("" if rows else ": none"))
     ax.grid(axis="y", color=GREY, alpha=0.3)
-    ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+    farthest = max((hits["distance"].max() for hits in found if len(hits)), default=1.0) or 1.0
+    ax.set_xlim(-MARGIN * farthest, (1 + MARGIN) * farthest)  # room for whole marks at both ends, and above and below
+    ax.set_ylim(0.5 - max(1, len(rows)), 0.5)
     ax.legend(fontsize=8)
     return ax
 
 
 def plot_reliability(spaces: Sequence[OpenSpace], ax: Axes | None = None) -> Axes:
-    """Draw, for each reliability, the share of queries whose nearest donor has at least that.
+    """Draw how many queries are left when only nearest donors of at least some reliability are kept.
+
+    It is read as the figure of the report is: the more is asked, farther to the right, the fewer are left.
 
     Parameters
     ----------
@@ -73,16 +81,22 @@ def plot_reliability(spaces: Sequence[OpenSpace], ax: Axes | None = None) -> Axe
         A curve each. Queries without any donor count, so that a curve may end below 1.
     ax : Axes, optional
     """
+    from matplotlib.ticker import PercentFormatter
+
     _require(spaces)
     ax = _axes(ax)
-    for i, space in enumerate(spaces):
-        reliability = np.sort(space.nearest["reliability"].to_numpy())[::-1]
-        share = np.arange(1, len(reliability) + 1) / max(1, len(space.run.store))
-        ax.step(reliability, share, where="post", label=str(space), **_line(i))
+    found = [np.sort(space.nearest["reliability"].to_numpy()) for space in spaces]
+    lowest = min((reliability[0] for reliability in found if len(reliability)), default=0.0)
+    for i, (space, reliability) in enumerate(zip(spaces, found, strict=True)):
+        n = len(reliability)
+        # All are left where the least is asked, and none above the largest reliability.
+        asked = np.concatenate([[lowest], reliability, [max(1.0, reliability.max(initial=0))]])
+        left = np.concatenate([[n], np.arange(n, -1, -1)])
+        ax.step(asked, left / max(1, len(space.run.store)), where="pre", label=str(space), **_line(i))
     ax.set_ylim(0, 1.03)
-    ax.invert_xaxis()
-    ax.set_xlabel("reliability of the nearest donor, at least")
-    ax.set_ylabel("share of the queries")
+    ax.set_xlabel("smallest reliability that is kept")
+    ax.set_ylabel("queries kept")
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.grid(color=GREY, alpha=0.3)
     ax.legend(fontsize=8)
     return ax
@@ -91,14 +105,15 @@ def plot_reliability(spaces: Sequence[OpenSpace], ax: Axes | None = None) -> Axe
 def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed: int = 0) -> Axes:
     """Draw queries and their donors in the plane of their first two principal components.
 
-    Lines lead from each query to its nearest donor. Of vectors compared by cosine, the directions alone are drawn.
+    Lines lead from each query to its nearest donor, where there are few enough to follow them (`JOINED`). Of vectors
+    compared by cosine, the directions alone are drawn.
 
     Parameters
     ----------
     space : OpenSpace
     ax : Axes, optional
     most : int
-        Queries drawn; of more, a sample.
+        Queries drawn; of more, a sample, which the title then names.
     seed : int
         Of the sample.
     """
@@ -109,6 +124,7 @@ def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed
 
     _require([space])
     nearest = space.nearest.set_index("query")
+    among = len(nearest)
     chosen = sampled(nearest.index.to_numpy(), most, seed)
     nearest = nearest.loc[chosen]
     rows = np.unique(nearest["row"].to_numpy())
@@ -117,18 +133,21 @@ def plot_map(space: OpenSpace, ax: Axes | None = None, *, most: int = 2000, seed
     queries, donors = plane[: len(chosen)], plane[len(chosen) :]
     ends = donors[np.searchsorted(rows, nearest["row"].to_numpy())]
     ax = _axes(ax, height=4.5)
-    # One collection, not a line each: a thousand lines take seconds to draw.
-    ax.add_collection(LineCollection(list(np.stack([queries, ends], axis=1)), colors=GREY, linewidths=0.6, zorder=1))
+    if len(chosen) <= JOINED:
+        lines = list(np.stack([queries, ends], axis=1))
+        ax.add_collection(LineCollection(lines, colors=GREY, linewidths=0.6, zorder=1))
     size = float(np.clip(28 * 200 / max(1, len(chosen)), 4, 28))
-    ax.scatter(*donors.T, label=f"{len(rows)} donors", zorder=2, **_look(1, size))
-    ax.scatter(*queries.T, label=f"{len(chosen)} queries", zorder=3, **_look(0, size))
+    ax.scatter(*donors.T, label=counted(len(rows), "donor"), zorder=2, **_look(1, size))
+    ax.scatter(*queries.T, label=counted(len(chosen), "query", "queries"), zorder=3, **_look(0, size))
     if len(rows) <= NAMED:
         first = nearest.drop_duplicates("row").set_index("row").loc[rows]
         for place, gene, accession in zip(donors, first["gene"], first["donor"], strict=True):
             ax.annotate(_plain(gene or accession), place, xytext=(4, 4), textcoords="offset points", fontsize=7)
     ax.set_xlabel(f"component 1 ({share[0]:.0%} of the variance)")
     ax.set_ylabel(f"component 2 ({share[1]:.0%})")
-    ax.set_title(f"{_plain(str(space))}: principal components of queries and their nearest donors", fontsize=10)
+    title = f"{_plain(str(space))}: principal components of queries and their nearest donors"
+    sample = f"\na sample of {len(chosen):,} of {counted(among, 'query', 'queries')}" if len(chosen) < among else ""
+    ax.set_title(title + sample, fontsize=10)
     ax.legend(fontsize=8)
     return ax
 

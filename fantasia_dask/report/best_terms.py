@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schema import ASPECTS
-from .tally import places_of
+from .tally import TWILIGHT, places_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ class BestTerms:
         )
         spaces = places_of(rows, self._spaces).tolist()
         reliability = (round(1e4 * value) for value in rows["reliability_index"].tolist())
-        identity = (round(1e3 * value) if value == value else None for value in rows["identity"].tolist())
+        identity = map(_thousandths, rows["identity"].tolist())
         pairs = zip(donors, spaces, reliability, identity, strict=True)
         return terms, [self._pairs.setdefault(pair, len(self._pairs)) for pair in pairs]
 
@@ -114,6 +114,20 @@ class BestTerms:
             "donors": _columns(donors, ("accession", "gene", "organism")),
             "organisms": list(organisms),
         }
+
+
+def _thousandths(identity: float) -> int | None:
+    """Return an identity in 1/1,000, rounded, but not from below 30% to 30%; None where nothing was aligned.
+
+    Examples
+    --------
+    >>> _thousandths(0.29997), _thousandths(0.3), _thousandths(float("nan"))
+    (299, 300, None)
+    """
+    if identity != identity:
+        return None
+    rounded = round(1e3 * identity)
+    return rounded if identity >= TWILIGHT / 100 else min(rounded, 10 * TWILIGHT - 1)
 
 
 def _columns(lines: Iterable[tuple[Any, ...]], names: Sequence[str]) -> dict[str, list[Any]]:

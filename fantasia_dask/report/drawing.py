@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from .canvas import HEADING, HEADING_INCHES
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -17,17 +19,22 @@ __all__ = ["inlined", "write_drawing"]
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
 DOTS_PER_INCH = 200
+POINTS_PER_INCH = 72
 
 
-def write_drawing(figure: Figure, folder: Path, name: str) -> str:
-    """Write a figure as ``<name>.svg`` and ``<name>.png``; equal figures give equal bytes. Return the SVG."""
+def write_drawing(figure: Figure, folder: Path, name: str, title: str) -> str:
+    """Write a figure as ``<name>.svg``, which bears a title, and ``<name>.png``; return the SVG.
+
+    Equal figures give equal bytes.
+    """
     from ..run_folder import aside, write_aside
 
     with warnings.catch_warnings():
         # A name in a script that the font lacks shows as boxes in the PNG alone.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         text = io.StringIO()
-        figure.savefig(text, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+        about = {"Title": title, "Date": None, "Creator": None}
+        figure.savefig(text, format="svg", facecolor="white", metadata=about)
         pixels = io.BytesIO()
         figure.savefig(pixels, format="png", facecolor="white", dpi=DOTS_PER_INCH, metadata={"Software": None})
     write_aside(folder / f"{name}.svg", text.getvalue())
@@ -54,15 +61,16 @@ def inlined(svg: str, name: str, title: str, colours: dict[str, str]) -> str:
     -------
     str
         An ``svg`` element without style sheets and style attributes, which the page's content security policy
-        forbids, and without the white background.
+        forbids, without the white background, and without the heading that its files have (`canvas.headed`).
     """
     root = ElementTree.fromstring(svg.partition("<svg")[1] + svg.partition("<svg")[2])  # noqa: S314 (written by matplotlib just now)
     referenced = set(re.findall(r"#([\w-]+)", svg))
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag not in (f"{SVG}g", f"{SVG}path", f"{SVG}text", f"{SVG}tspan", f"{SVG}use", f"{SVG}defs") and (
-                child.tag not in (f"{SVG}clipPath", f"{SVG}rect", f"{SVG}pattern", f"{SVG}image")
-            ):
+            if (
+                child.tag not in (f"{SVG}g", f"{SVG}path", f"{SVG}text", f"{SVG}tspan", f"{SVG}use", f"{SVG}defs")
+                and (child.tag not in (f"{SVG}clipPath", f"{SVG}rect", f"{SVG}pattern", f"{SVG}image"))
+            ) or child.get("id", "").startswith(HEADING):
                 parent.remove(child)
     background = root.find(f".//{SVG}g[@id='patch_1']")
     if background is not None:
@@ -73,7 +81,9 @@ def inlined(svg: str, name: str, title: str, colours: dict[str, str]) -> str:
         element.tail = None
         if element.text is not None and not element.text.strip():
             element.text = None
-    box = root.attrib["viewBox"]
+    left, top, width, height = map(float, root.attrib["viewBox"].split())
+    cut = POINTS_PER_INCH * HEADING_INCHES
+    box = f"{left:g} {top + cut:g} {width:g} {height - cut:g}"
     root.attrib = {"viewBox": box, "role": "img", "aria-label": title, "class": "drawing"}
     return ElementTree.tostring(root, encoding="unicode")
 

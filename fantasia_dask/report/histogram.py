@@ -67,12 +67,12 @@ class Histogram:
         return (place + 0.5) * self.width
 
     def share_below(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return bin ends, from the first that matters to the last, and the share of the numbers below each."""
+        """Return 0 and the ends of the bins that matter, and the share of the numbers below each."""
         counts = self.counts.sum(axis=1)
         filled = np.flatnonzero(counts)
         if not len(filled):
             return np.empty(0), np.empty(0)
-        ends = np.arange(filled[0], filled[-1] + 2)
+        ends = np.r_[[0] if filled[0] else [], filled[0] : filled[-1] + 2].astype(np.int64)
         below = np.concatenate([[0], np.cumsum(counts)])[ends]
         return ends * self.width, below / counts.sum()
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
+from .canvas import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PAPER, PURPLE, SKY, VERMILION, headed, style
 from .drawing import inlined, write_drawing
-from .figures import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PAPER, PURPLE, SKY, VERMILION, style
-from .plates import ASPECT_NAMES, draw_plates
-from .words import label, percent, printable, shortened
+from .plates import ASPECT_NAMES, draw_plates, origin
+from .tally import TWILIGHT
+from .words import counted, label, percent, printable, shortened
 
 if TYPE_CHECKING:
     from .overview import Overview
@@ -74,7 +75,9 @@ def write_page(overview: Overview, folder: Path) -> Path:
     plates = {}
     with folder_aside(folder / FIGURES) as drawings, style():
         for plate in draw_plates(overview):
-            svg = write_drawing(plate.figure, drawings, plate.name)
+            from_where = origin(overview)
+            figure = headed(plate.figure, plate.heading, from_where)
+            svg = write_drawing(figure, drawings, plate.name, f"{plate.heading}; {from_where}")
             drawing = Markup(inlined(svg, plate.name, plate.title, COLOURS))  # noqa: S704 (matplotlib escapes)
             plates[plate.name] = {"plate": plate, "drawing": drawing}
     files = resources.files(__package__) / "templates"
@@ -96,6 +99,7 @@ def write_page(overview: Overview, folder: Path) -> Path:
         script_hash=_digest(script),
         data=Markup(_embedded(_table(overview))),  # noqa: S704 (see _embedded)
         percent=percent,
+        counted=counted,
         version=__version__,
     )
     write_aside(folder / REPORT, page)
@@ -129,6 +133,7 @@ def _table(overview: Overview) -> dict[str, Any]:
         "lengths": overview.lengths[:n].tolist(),
         "counts": overview.terms[:n].tolist(),
         "spaces": [label(space) for space in overview.tally.spaces],
+        "twilight": TWILIGHT / 100,
         "reasons": [printable(reason) for reason in account.reasons],
         "silent": {"protein": silent, "reason": [int(account.reason[i]) for i in silent]},
     }
@@ -155,6 +160,9 @@ def _facts(overview: Overview) -> dict[str, Any]:
         "more_reasons": (len(reasons[SHOWN_REASONS:]), sum(n for _, n in reasons[SHOWN_REASONS:])),
         "by_space": account.spaces.to_dict("records"),
         "spaces": [label(space) for space in tally.spaces],
+        "aligned": tally.aligned,
+        "unlike": tally.unlike,
+        "twilight": TWILIGHT,
         "pairs": int(tally.support.sum()),
         "distinct_terms": len(tally.names),
         "listed": len(account.accessions),
@@ -181,17 +189,22 @@ def _top_terms(overview: Overview) -> list[dict[str, Any]]:
 
 
 def _stages(stages: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Return name, time, memory and the length of a bar for each stage."""
+    """Return name, time, memory, that of the largest worker, and the length of a bar for each stage."""
     longest = max((facts["seconds"] for facts in stages.values()), default=0) or 1
     return [
         {
             "name": STAGES.get(name, name),
             "time": _duration(facts["seconds"]),
-            "memory": f"{facts['peak_memory_bytes'] / 1e9:.2f} GB",
+            "memory": _gigabytes(facts["peak_memory_bytes"]),
+            "worker": _gigabytes(facts.get("largest_child_peak_memory_bytes", 0)),
             "share": round(100 * facts["seconds"] / longest, 1),
         }
         for name, facts in stages.items()
     ]
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.2f} GB" if size else "–"
 
 
 def _moment(text: str) -> str:

@@ -23,10 +23,10 @@ __all__ = ["multiqc_file"]
 
 HEADERS: dict[str, dict[str, Any]] = {
     "proteins": {"title": "Proteins", "description": "Proteins in the input", "format": "{:,.0f}"},
-    "with_vector": {"title": "Embedded", "description": "Proteins with a vector", "format": "{:,.0f}"},
+    "with_vector": {"title": "Embedded", "description": "Proteins that a model processed", "format": "{:,.0f}"},
     "annotated": {"title": "Annotated", "description": "Proteins with a GO term", "format": "{:,.0f}"},
     "share": {"title": "% annotated", "description": "Share of the proteins", "suffix": "%", "min": 0, "max": 100},
-    "terms": {"title": "Terms each", "description": "GO terms per annotated protein", "format": "{:,.1f}"},
+    "terms": {"title": "Terms each", "format": "{:,.1f}"},
     "reliability": {"title": "Reliability", "description": "Mean of the best reliability of each term", "max": 1},
 }
 
@@ -40,21 +40,23 @@ def multiqc_file(path: str | os.PathLike[str], facts: Facts) -> Iterator[Callabl
     callable
         Takes tables of `schema.CONSENSUS` as they come.
     """
-    terms, reliability = 0, 0.0
+    whose, terms, reliability = 0, 0, 0.0
 
     def add(consensus: pd.DataFrame) -> None:
-        nonlocal terms, reliability
+        nonlocal whose, terms, reliability
+        whose += consensus["accession"].nunique()  # proteins or genes: a table has all terms of each
         terms += len(consensus)
         reliability += float(consensus["best_reliability"].sum())
 
     yield add
     counts = facts.counts
+    each = {"description": f"GO terms per annotated {'gene' if facts.genes else 'protein'}"}
     line = {
         "proteins": counts["proteins"],
         "with_vector": counts["embedded"],
         "annotated": counts["annotated"],
         "share": round(100 * counts["annotated"] / max(counts["proteins"], 1), 1),
-        "terms": round(terms / max(counts["annotated"], 1), 2),
+        "terms": round(terms / max(whose, 1), 2),
         "reliability": round(reliability / max(terms, 1), 4),
     }
     content = {
@@ -63,7 +65,7 @@ def multiqc_file(path: str | os.PathLike[str], facts: Facts) -> Iterator[Callabl
         "description": "GO terms transferred by similarity in embedding space.",
         "plot_type": "table",
         "pconfig": {"id": "fantasia_dask_table", "title": "fantasia-dask: annotation", "namespace": "fantasia-dask"},
-        "headers": HEADERS,
+        "headers": HEADERS | {"terms": HEADERS["terms"] | each},
         "data": {facts.name: line},
     }
     write_json(Path(path), content)

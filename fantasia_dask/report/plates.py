@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import figures
-from .figures import LENGTHS, to_reliability
-from .words import label, percent, printable
+from .canvas import LONGEST_HEADING
+from .figures import length_classes, to_reliability
+from .tally import TWILIGHT
+from .words import counted, label, percent, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .overview import Overview
 
-__all__ = ["ASPECT_NAMES", "Plate", "draw_plates"]
+__all__ = ["ASPECT_NAMES", "Plate", "draw_plates", "origin"]
 
 ASPECT_NAMES = {"MF": "molecular function", "BP": "biological process", "CC": "cellular component"}
 KEPT = (0.95, 0.75, 0.5, 0.25, 0.05)
@@ -37,6 +40,8 @@ class Plate:
     figure : Figure
     header, rows : sequences of str
         The numbers behind it; the first cell of a row names it.
+    among : str
+        What stands above the titles of several figures in the page, and has to be said where one stands alone.
     """
 
     name: str
@@ -45,6 +50,20 @@ class Plate:
     figure: Figure
     header: Sequence[str]
     rows: Sequence[Sequence[str]] = field(default_factory=list)
+    among: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title of the figure where it stands alone."""
+        return f"{self.among}: {self.title.lower()}" if self.among else self.title
+
+
+def origin(overview: Overview) -> str:
+    """Say of which run, models and layers the figures are."""
+    run = f"run {printable(str(overview.config['prefix']))}"
+    spaces = [label(space) for space in overview.account.spaces[["model", "layer"]].itertuples(index=False)]
+    told = " · ".join([run, *spaces])
+    return told if len(told) <= LONGEST_HEADING or len(spaces) < 2 else f"{run} · {len(spaces)} models and layers"
 
 
 def draw_plates(overview: Overview) -> Iterator[Plate]:
@@ -68,23 +87,33 @@ def draw_plates(overview: Overview) -> Iterator[Plate]:
 def _coverage(overview: Overview) -> Plate:
     account, lengths = overview.account, overview.lengths
     known = lengths > 0
-    of_class = np.searchsorted(LENGTHS, lengths, "right") - 1
+    edges = length_classes(lengths[known])
+    borders = np.ceil(edges).astype(np.int64).tolist()
     rows = []
-    for i, start in enumerate(LENGTHS):
-        here = known & (of_class == i)
-        end = f"–{LENGTHS[i + 1] - 1:,}" if i + 1 < len(LENGTHS) else " and more"
+    for i, (start, end) in enumerate(pairwise(borders)):
+        if start == end:  # narrower than a residue
+            continue
+        here = known & (lengths >= edges[i]) & (lengths < edges[i + 1])
         counts = [
             here,
             here & account.annotated,
             here & account.embedded & ~account.annotated,
             here & ~account.embedded,
         ]
-        rows.append([f"{max(start, 1):,}{end}", *(f"{int(members.sum()):,}" for members in counts)])
+        rows.append(
+            [
+                f"{start:,}–{end - 1:,}" if end - start > 1 else f"{start:,}",
+                *(f"{int(members.sum()):,}" for members in counts),
+            ]
+        )
     unknown = int((~known).sum())
-    what = "that received a GO term" if overview.looked_up else "that have a vector"
-    caption = f"Above, the share of proteins of each length {what}; below, how many there are."
+    what = "that received a GO term" if overview.looked_up else "that a model processed"
+    caption = f"Above, the share of proteins of each length {what}; below, how many there are. "
+    caption += (
+        "The classes are equally wide on the logarithmic axis: each ends at 1.41 times the length where it begins."
+    )
     if unknown:
-        caption += f" {unknown:,} proteins whose length is not known are left out."
+        caption += f" {counted(unknown, 'protein')} of unknown length {'is' if unknown == 1 else 'are'} left out."
     return Plate(
         "coverage",
         "Coverage and sequence length",
@@ -92,7 +121,7 @@ def _coverage(overview: Overview) -> Plate:
         figures.coverage(
             lengths[known], account.embedded[known], account.annotated[known], looked_up=overview.looked_up
         ),
-        ["residues", "proteins", "annotated", "vector, but no term", "no vector"],
+        ["residues", "proteins", "annotated", "processed, but no term", "not processed"],
         rows,
     )
 
@@ -108,9 +137,9 @@ def _distances(overview: Overview) -> Plate:
     return Plate(
         "distances",
         "Distance to the donors",
-        "How far the donors are from the proteins they lend terms to: hatched, the nearest donor of each protein; "
-        "grey, all donors. Distances of different models and layers have different scales and cannot be compared. "
-        "Each axis ends where 99.5% of the donors are included.",
+        "How far the donors are from the proteins they lend terms to: outlined and hatched, the nearest donor of each "
+        "protein; grey, all donors. Distances of different models and layers have different scales and cannot be "
+        "compared. Each axis ends where 99.5% of the donors are included.",
         figures.distances(tally, overview.metric),
         [
             "model and layer",
@@ -137,7 +166,8 @@ def _reliability(overview: Overview) -> Plate:
     return Plate(
         "reliability",
         "Reliability of the terms",
-        f"What remains when only terms of at least some reliability are kept. The reliability index is {formula}: it "
+        "What remains when only terms of at least some reliability are kept: proteins that still have a term, and "
+        f"annotations, each a protein with one of its terms. The reliability index is {formula}: it "
         "orders the terms of one model and layer, and is not a probability of being right.",
         figures.reliability(tally, metric),
         ["model and layer", *(f"keeps {100 * share:.0f}% of proteins" for share in KEPT)],
@@ -158,7 +188,7 @@ def _identity(overview: Overview) -> Plate:
         "identity",
         "Sequence identity to the nearest donor",
         "Above, how similar in sequence the proteins are to their nearest donors; below, how the reliability goes with "
-        "it. In the shaded zone, below 30%, sequence alignment alone seldom tells relatives from strangers: "
+        f"it. In the shaded zone, below {TWILIGHT}%, sequence alignment alone seldom tells relatives from strangers: "
         "terms that come from there rest on the embedding.",
         figures.identity(tally, overview.metric),
         ["model and layer", *(f"{a}–{b}%" for a, b in edges)],
@@ -178,8 +208,9 @@ def _overlap(overview: Overview) -> Plate:
         "agreement",
         "Agreement between models and layers",
         "Above, each pair of models and layers over the proteins annotated by both: the share of proteins with the "
-        "same nearest donor, and how many of a protein's terms both found (mean Jaccard index). Below, in how many "
-        f"of the {len(tally.spaces)} models and layers a pair of protein and term was found.",
+        "same nearest donor, and how many of a protein's terms both found (shared terms over all terms of the two, the "
+        f"Jaccard index, averaged). Below, by how many of the {len(tally.spaces)} models and layers an annotation, a "
+        "protein with one of its terms, was found.",
         figures.overlap(tally),
         ["pair", "proteins annotated by both", "same terms", "same nearest donor"],
         rows,
@@ -225,7 +256,7 @@ def _aspects(overview: Overview) -> Plate:
         "Above, the share of all proteins with at least one term in each aspect; below, how many terms a protein "
         "received over all models and layers, as the donors have them, without the terms that these imply.",
         figures.aspects(tally, n),
-        ["aspect", "proteins", "share", "pairs of protein and term", "distinct terms"],
+        ["aspect", "proteins", "share", "annotations", "distinct terms"],
         rows,
     )
 
@@ -250,4 +281,5 @@ def _slims(overview: Overview) -> Iterator[Plate]:
                 [go_id, title, f"{n:,}", percent(n, annotated)]
                 for (go_id, _), (title, n) in zip(ranked, named, strict=True)
             ],
+            "Annotated proteins by broad term",
         )

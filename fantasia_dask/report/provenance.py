@@ -9,6 +9,7 @@ https://w3id.org/ro/wfrun/process/0.5: one action with its software, what it rea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,18 @@ CRATE = "ro-crate-metadata.json"
 VERSION = "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 SOFTWARE = "https://github.com/fantasia-dask/fantasia-dask"
+LICENCE = {
+    "@id": "#licence",
+    "@type": "CreativeWork",
+    "name": "The licences of the sources",
+    "description": "The licences of the input, the reference and the models apply; fantasia-dask adds none.",
+}
+AGENT = {
+    "@id": "#agent",
+    "@type": "Person",
+    "name": "Not recorded",
+    "description": "Who started the run is not known to fantasia-dask: put a name, and an ORCID as @id.",
+}
 CHANGING = {"manifest.json", "run.log"}
 """Files that go on changing after the crate is written: they are listed without size and checksum."""
 
@@ -72,7 +85,10 @@ def write_crate(folder: Path, results: Iterable[str], *, name: str, manifest: Ma
         "@type": "CreateAction",
         "name": f"Annotation of {name} by fantasia-dask",
         "instrument": {"@id": SOFTWARE},
+        "agent": {"@id": AGENT["@id"]},
         "startTime": manifest["started"],
+        "endTime": _end(manifest),
+        "description": "endTime counts the stages before the files of the results, of which this file is one.",
         "object": [{"@id": entity["@id"]} for entity in read],
         "result": [{"@id": entity["@id"]} for entity in made],
         "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
@@ -83,7 +99,7 @@ def write_crate(folder: Path, results: Iterable[str], *, name: str, manifest: Ma
         "name": f"GO annotation of {name}",
         "description": "GO terms transferred to proteins by similarity in the embedding space of language models.",
         "datePublished": manifest["started"],
-        "license": "The licences of the input, the reference and the models apply.",
+        "license": {"@id": LICENCE["@id"]},
         "conformsTo": {"@id": PROFILE},
         "hasPart": [{"@id": entity["@id"]} for entity in made],
         "mentions": {"@id": "#run"},
@@ -95,8 +111,22 @@ def write_crate(folder: Path, results: Iterable[str], *, name: str, manifest: Ma
         "about": {"@id": "./"},
     }
     profile = {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
-    graph = [descriptor, root, profile, action, software, *read, *made]
+    graph = [descriptor, root, profile, action, software, AGENT, LICENCE, *read, *made]
     write_json(folder / CRATE, {"@context": f"{VERSION}/context", "@graph": graph})
+
+
+def _end(manifest: Mapping[str, Any]) -> str:
+    """Return when the stages before the report were over: from the times of the run, so that it stays the same.
+
+    Examples
+    --------
+    >>> stages = {"lookup": {"seconds": 61.4}, "report": {"seconds": 9}}
+    >>> _end({"started": "2026-01-31T10:00:00+00:00", "stages": stages})
+    '2026-01-31T10:01:01+00:00'
+    """
+    stages = manifest.get("stages", {})
+    seconds = sum(facts["seconds"] for name, facts in stages.items() if name != "report")
+    return (datetime.fromisoformat(manifest["started"]) + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
 
 def _described(folder: Path, name: str) -> dict[str, Any]:

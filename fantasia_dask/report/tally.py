@@ -15,7 +15,7 @@ from .histogram import Histogram
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "IDENTITY_BINS", "Agreement", "SpaceTally", "Tally", "places_of"]
+__all__ = ["COLUMNS", "IDENTITY_BINS", "TWILIGHT", "Agreement", "SpaceTally", "Tally", "places_of"]
 
 COLUMNS = (
     *("accession", "model_name", "layer_index", "distance", "go_id", "category", "go_description", "protein_id"),
@@ -24,6 +24,9 @@ COLUMNS = (
 """What is read of `schema.RAW_ANNOTATIONS`."""
 
 IDENTITY_BINS = 20
+
+TWILIGHT = 30
+"""Identity, in percent, below which alignments no longer tell relatives from strangers (Rost 1999)."""
 
 ToSlim = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
 
@@ -81,6 +84,9 @@ class Tally:
         Places in `spaces`, i < j.
     support : int64 array, shape (number of spaces,)
         Pairs of protein and term that were found in 1, 2, ... spaces.
+    aligned, unlike : int
+        Proteins that were aligned with a nearest donor in at least one space; those of them whose most similar nearest
+        donor has less than `TWILIGHT` identity.
     organisms : Counter
         Nearest donors by species, over all proteins and spaces.
     proteins_of_term, proteins_of_slim : Counter
@@ -97,6 +103,8 @@ class Tally:
     by_space: list[SpaceTally] = field(init=False)
     agreements: dict[tuple[int, int], Agreement] = field(init=False)
     support: np.ndarray = field(init=False)
+    aligned: int = 0
+    unlike: int = 0
     organisms: Counter[str] = field(default_factory=Counter)
     proteins_of_term: Counter[str] = field(default_factory=Counter)
     proteins_of_slim: Counter[str] = field(default_factory=Counter)
@@ -125,6 +133,10 @@ class Tally:
         donors, nearest = block.first(block.space, block.protein, block.donor), block.nearest
         identity = block.identity[nearest]
         column = np.where(np.isnan(identity), IDENTITY_BINS, np.minimum(identity * IDENTITY_BINS, IDENTITY_BINS - 1))
+        closest = np.full(block.proteins, np.nan)
+        np.fmax.at(closest, block.protein[nearest], identity)
+        self.aligned += int((~np.isnan(closest)).sum())
+        self.unlike += int((closest < TWILIGHT / 100).sum())
         # The rows of a protein are in order of rank, so the first with a term is of the nearest donor with it.
         pairs = block.first(block.space, block.protein, block.term)
         for i, tally in enumerate(self.by_space):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["label", "percent", "printable", "shortened"]
+__all__ = ["counted", "label", "percent", "printable", "shortened"]
 
 
 def printable(text: str) -> str:
@@ -29,6 +29,17 @@ def shortened(text: str, most: int) -> str:
     """
     text = printable(text)
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def counted(n: int, one: str, more: str = "") -> str:
+    """Name how many there are of something.
+
+    Examples
+    --------
+    >>> counted(1, "protein"), counted(2_000, "protein"), counted(0, "other species", "other species")
+    ('1 protein', '2,000 proteins', '0 other species')
+    """
+    return f"{n:,} {one if n == 1 else more or one + 's'}"
 
 
 def label(space: tuple[str, int]) -> str:

@@ -51,11 +51,26 @@ def test_plot_neighbours__a_name_is_no_formula_and_none_is_fine(opened, tmp_path
     ax.figure.savefig(tmp_path / "none.png")
 
 
+def test_plot_neighbours__whole_marks_within_the_frame(opened):
+    ax = opened.plot_neighbours("A/B")
+    ax.figure.draw_without_rendering()
+    frame = ax.get_window_extent()
+    for marks in ax.collections:
+        for place in ax.transData.transform(offsets(marks)):
+            assert frame.x0 + 4 < place[0] < frame.x1 - 4
+            assert frame.y0 + 8 < place[1] < frame.y1 - 8
+
+
 def test_plot_reliability__is_a_share_of_all_queries(opened):
+    """As in the report, the more is asked, farther to the right, the fewer are left: from all to none."""
     ax = opened.plot_reliability()
+    assert not ax.xaxis_inverted()
+    assert ax.get_xlabel() == "smallest reliability that is kept"
     for space, line in zip(opened.spaces, ax.lines, strict=True):
         reliability, share = line.get_data()
-        assert share[-1] == (len(IDS) - 1) / len(IDS)
+        assert (share[0], share[-1]) == ((len(IDS) - 1) / len(IDS), 0)
+        assert reliability[0] == min(s.nearest["reliability"].min() for s in opened.spaces)
+        assert (reliability[-1], line.get_drawstyle()) == (1, "steps-pre")
         middle = len(share) // 2
         at_least = (space.nearest["reliability"] >= reliability[middle]).sum()
         assert share[middle] == pytest.approx(at_least / len(IDS))
@@ -69,8 +84,19 @@ def test_plot_map__draws_a_sample_and_says_so(opened):
     np.testing.assert_array_equal(ends[:, 0], offsets(queries))
     assert {tuple(end) for end in ends[:, 1]} == {tuple(place) for place in offsets(donors)}
     assert f"{len(offsets(donors))} donors" in [text.get_text() for text in ax.get_legend().get_texts()]
+    assert ax.get_title().endswith("\na sample of 100 of 1,106 queries")
     again = opened["Sim", 0].plot_map(most=100, seed=3)
     np.testing.assert_array_equal(offsets(again.collections[2]), offsets(queries))
+
+
+def test_plot_map__joins_only_what_can_be_followed(opened):
+    from fantasia_dask.explore.plots import JOINED
+
+    assert len(opened["Sim", 0].plot_map(most=JOINED).collections) == 3
+    ax = opened["Sim", 0].plot_map(most=JOINED + 1)
+    _, queries = ax.collections
+    assert len(offsets(queries)) == JOINED + 1
+    assert "sample" not in opened["Sim", 0].plot_map().get_title()
 
 
 def test_plots__draw_on_the_axes_given(opened):

@@ -250,6 +250,20 @@ def test_run__another_version_of_a_stage_redoes_it(lookup_config, run_quietly, m
     assert contents(after) | {crate: b""} == contents(before) | {crate: b""}
 
 
+def test_exports__of_an_older_form_are_made_again(finished, report, monkeypatch):
+    folder = finished
+    report(folder, report=True)
+    before = files_of(folder)
+    report(folder)
+    assert files_of(folder) == before
+    monkeypatch.setattr("fantasia_dask.pipeline.made_from.FORM_OF_PAGES", 99)
+    monkeypatch.setattr("fantasia_dask.pipeline.made_from.FORM_OF_MULTIQC", 99)
+    report(folder)
+    after = files_of(folder)
+    assert made_again(before, after) == {"report", "multiqc", "ro-crate"}
+    assert contents(after) == contents(before)
+
+
 def test_run__only_embedding_page(sample_config, run_quietly):
     config = sample_config(report=True, only_embedding=True, reference=None)
     run_quietly(config)

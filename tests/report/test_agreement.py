@@ -75,5 +75,18 @@ def test_multiqc_file__in_a_report(make_consensus, tmp_path):
     assert "fantasia-dask" in (tmp_path / "out" / "multiqc_report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("genes", [False, True])
+def test_multiqc_file__terms_of_each_gene_or_protein(make_consensus, tmp_path, genes):
+    """Three proteins may be of one gene: terms are divided by what has them."""
+    counts = COUNTS | {"annotated": 3}
+    of_run = Facts("ants", date(2026, 1, 31), "0.0", counts=counts, genes=genes)
+    with multiqc_file(tmp_path / "a_mqc.json", of_run) as add:
+        add(make_consensus([("gene", "GO:1", "BP", ()), ("gene", "GO:2", "BP", ())]))
+        add(make_consensus([("other", "GO:1", "BP", ())]))
+    content = json.loads((tmp_path / "a_mqc.json").read_text())
+    assert content["data"]["ants"]["terms"] == 1.5
+    assert content["headers"]["terms"]["description"].endswith("gene" if genes else "protein")
+
+
 def facts(name):
     return Facts(name, date(2026, 1, 31), "0.0", counts=COUNTS)

@@ -49,6 +49,17 @@ def test_histogram__share_below_ends_at_one():
     assert [len(part) for part in Histogram().share_below()] == [0, 0]
 
 
+def test_histogram__share_below_begins_at_zero():
+    """A curve of it is level before it rises."""
+    histogram = Histogram()
+    histogram.add(np.array([0.25, 0.25, 0.75]))
+    ends, below = histogram.share_below()
+    assert (ends[0], below[0], below[1]) == (0, 0, 0)
+    assert ends[1] == 0.25
+    histogram.add(np.array([0.0]))
+    assert histogram.share_below()[0][:2].tolist() == [0, histogram.width]
+
+
 def test_histogram__bars_add_up():
     histogram = Histogram()
     histogram.add(np.linspace(0, 1, 1000))

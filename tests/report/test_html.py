@@ -140,7 +140,6 @@ def test_write_page__failures_only(write_run):
     status = [(f"P{i}", "A", 0, "failed", 0, f"out of memory at {i} residues", 0, 0) for i in range(15)]
     folder, overview = write_run(status, [], [("A", 0)])
     read, _ = check_page(write_page(overview, folder.path))
-    assert "0 with a vector" not in read.text
     assert "15 proteins without a term, and why" in read.text
     assert "5 for 5 other reasons" in read.text
 
@@ -206,6 +205,90 @@ def test_write_page__hostile_names_are_text(write_run):
     assert data["accessions"][0].startswith("</script><script>alert(1)")
     assert data["terms"]["name"] == [HOSTILE]
     assert "<img" not in (folder.path / "figures" / "donors.svg").read_text()
+
+
+def lent(identities, spaces=(("A", 0),)):
+    """Status and terms of a protein for each line of identities, one per space."""
+    status = [(f"P{i}", *space, "embedded", 100, "", 1, 1) for space in spaces for i in range(len(identities))]
+    lines = [
+        (f"P{i}", *space, "GO:0000001", f"D{i}", 0.9, identity)
+        for j, space in enumerate(spaces)
+        for i, identity in enumerate(line[j] for line in identities)
+    ]
+    return status, lines, spaces
+
+
+def test_write_page__tells_first_how_many_rest_on_no_similar_sequence(write_run):
+    nan = float("nan")
+    folder, overview = write_run(*lent([(0.299999,), (0.3,), (0.1,), (nan,)]))
+    read, page = check_page(write_page(overview, folder.path))
+    assert "whose nearest donor is below 30% identity ⚠\ufe0e 2 of 3 66.7%" in read.text
+    assert "are a hypothesis" in read.text
+    assert "Rows marked ⚠\ufe0e below 30%" in read.text
+    data = table_of(page)
+    # Rounded, but not across the border.
+    assert sorted(data["pairs"]["identity"], key=str) == [100, 299, 300, None]
+    assert data["twilight"] == 0.3
+
+
+def test_write_page__similar_in_one_space_is_similar(write_run):
+    nan = float("nan")
+    folder, overview = write_run(*lent([(0.1, 0.5), (0.2, 0.1), (nan, 0.4)], (("A", 0), ("B", 0))))
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "whose nearest donors are all below 30% identity ⚠\ufe0e 1 of 3 33.3%" in read.text
+
+
+def test_write_page__no_warning_where_all_are_similar(write_run):
+    folder, overview = write_run(*lent([(0.9,), (0.5,)]))
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "below 30% identity 0 of 2 0%" in read.text
+    assert "⚠" not in read.text
+    assert "hypothesis" not in read.text
+
+
+def test_write_page__words_of_a_biologist_and_of_one(write_run):
+    status = [("P1", "A", 0, "embedded", 120, "", 1, 1), ("P2", "A", 0, "failed", 0, "no residues", 0, 0)]
+    folder, overview = write_run(status, [("P1", "A", 0, "GO:0000001", "D1", 0.9, 0.4)], [("A", 0)], limit_per_entry=1)
+    read, _ = check_page(write_page(overview, folder.path))
+    drawings = "".join(path.read_text() for path in (folder.path / "figures").glob("*.svg"))
+    for jargon in ("pairs of protein and term", "with a vector", "proteins, terms (%)"):
+        assert jargon not in read.text + drawings
+    assert "1 protein of unknown length is left out." in read.text
+    assert "1 protein without a term, and why" in read.text
+    assert "the nearest donor in each model and layer" in read.text
+
+
+def test_write_page__annotated_stands_right_after_the_model(write_run):
+    folder, overview = write_run(*lent([(0.9,), (0.5,)]))
+    _, page = check_page(write_page(overview, folder.path))
+    table = re.search(r'<table class="numbers cards".*?</table>', page, re.DOTALL)[0]
+    assert re.findall(r"<th scope=\"col\".*?>(.*?)</th>", table)[:2] == ["model and layer", "annotated"]
+    assert re.search(r'<td role="cell" data-name="annotated">2 \(100%\)</td>', table)
+
+
+def test_write_page__cost_of_workers_where_it_was_measured(write_run):
+    folder, overview = write_run(*lent([(0.9,)]))
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "that of workers in other processes, or on other machines, is not counted" in read.text
+    assert "The last, which writes the files and this page, is not among them" in read.text
+    cost = {"seconds": 1.0, "peak_memory_bytes": 3e8, "largest_child_peak_memory_bytes": 2.5e9}
+    folder, overview = write_run(*lent([(0.9,)]), manifest={"stages": {"lookup": cost}})
+    read, _ = check_page(write_page(overview, folder.path))
+    assert "largest worker" in read.text
+    assert "2.50 GB" in read.text
+
+
+def test_write_page__each_figure_says_alone_what_it_shows(write_run):
+    folder, overview = write_run(*lent([(0.9,), (0.5,)]))
+    _, page = check_page(write_page(overview, folder.path))
+    for path in (folder.path / "figures").glob("*.svg"):
+        svg = path.read_text()
+        assert "; run ants · A layer 0</title>" in svg
+        assert ">run ants · A layer 0</text>" in svg
+    slims = [path.read_text() for path in (folder.path / "figures").glob("slim-*.svg")]
+    assert len(slims) == 1
+    assert "Annotated proteins by broad term: biological process" in slims[0]
+    assert "run ants" not in page
 
 
 def test_write_page__twice_the_same_bytes(write_run):

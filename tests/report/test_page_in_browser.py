@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,41 @@ def test_page__a_click_on_the_search_box_finds_a_protein(visit, size):
     assert page.get_by_role("button", name="Next").is_disabled()
 
 
+def test_page__search_finds_all_words_in_any_order(visit):
+    page = visit()
+    for words in ("name of go:0000004 p00004", "P00004 GO:0000004", "p00004   OF name"):
+        page.get_by_label("Search").fill(words)
+        page.get_by_text("1–1 of 1 protein with “").wait_for()
+        assert first_cells(page) == ["P00004"]
+        page.get_by_label("Search").fill("")
+        page.get_by_text(f"of {N} proteins").wait_for()
+    page.get_by_label("Search").fill("p00004 p00005")
+    page.get_by_text("0 proteins with").wait_for()
+
+
+def test_page__marks_hardly_similar_donors_by_icon_and_word(visit):
+    page = visit()
+    page.get_by_role("combobox", name="Rows").select_option("100")
+    identities = page.locator("#best tbody td[data-name=Identity]").all_inner_texts()
+    assert len(identities) == N
+    below = [text for text in identities if text != "–" and float(text.split("%")[0]) < 30]
+    assert below
+    assert [text for text in identities if "⚠\ufe0e below 30%" in text] == below
+    page.get_by_label("Search").fill("below 30%")
+    page.get_by_text(f"of {len(below)} proteins with “below 30%”").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_page__a_phone_shows_all_links_and_fates_without_scrolling(visit, scheme):
+    page = visit(PHONE, scheme)
+    for inside, outer in ((".contents a", ".contents ul"), (".cards td", ".cards")):
+        assert page.locator(outer).evaluate("e => e.scrollWidth <= e.clientWidth")
+        boxes = page.locator(inside).evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")
+        assert max(boxes) <= PHONE["width"]
+    first = page.locator(".cards tbody tr").first.locator("td").first
+    assert first.get_attribute("data-name") == "annotated"
+
+
 def test_page__sorts_and_turns_pages_by_keyboard(visit):
     page = visit()
     head = page.get_by_role("columnheader", name="Reliability")
@@ -163,5 +201,30 @@ def test_page__printed_on_white_without_controls(visit):
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.get_by_label("Search").is_visible()
-    assert page.locator(".config pre").is_visible()
+    assert page.locator(".printed pre").is_visible()
+    assert page.locator(".versions").is_visible()
+    assert page.locator("#found").inner_text() == f"1–25 of {N} proteins"
+    assert page.locator("#printed").inner_text().startswith("On paper are the 25 rows that the screen showed")
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_page__printed_tables_are_whole_or_have_their_header_again(visit, tmp_path):
+    pdftotext = shutil.which("pdftotext")
+    if pdftotext is None:
+        pytest.skip("needs pdftotext, of poppler")
+    page = visit()
+    page.get_by_role("combobox", name="Rows").select_option("100")
+    (tmp_path / "page.pdf").write_bytes(page.pdf(format="A4"))
+    done = subprocess.run(
+        [pdftotext, "-layout", tmp_path / "page.pdf", "-"], capture_output=True, text=True, check=True
+    )
+    pages = done.stdout.split("\f")
+    of_table = [text for text in pages if re.search(r"P000\d\d\s", text)]
+    assert len(of_table) > 1
+    for text in of_table:
+        assert re.search(r"Protein\s+Length\s+Best term", text)
+    # Three tables side by side, none of which goes on over the page.
+    (commonest,) = [text for text in pages if "The commonest terms" in text]
+    terms = page.locator(".common small").all_inner_texts()
+    assert len(terms) == 27
+    assert set(terms) <= set(re.findall(r"GO:\d{7}", commonest))

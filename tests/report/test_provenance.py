@@ -14,6 +14,7 @@ MANIFEST = {
     "input": {"path": "/data/ants.fasta", "sha256": "ab" * 32},
     "reference": {"path": "/data/reference"},
     "versions": {"fantasia-dask": "0.0", "python": "3.11.0", "platform": "Linux"},
+    "stages": {"lookup": {"seconds": 62.0}, "annotate": {"seconds": 3.5}},
 }
 
 
@@ -41,6 +42,20 @@ def test_write_crate__opened_by_rocrate(folder):
     assert {entity["name"] for entity in action["object"]} == {"ants.fasta", "reference"}
     assert crate.root_dataset["conformsTo"].id == "https://w3id.org/ro/wfrun/process/0.5"
     assert crate.root_dataset["mentions"] == action
+    assert action["agent"].type == "Person"
+    assert crate.root_dataset["license"].type == "CreativeWork"
+    assert "licences of the input" in crate.root_dataset["license"]["description"]
+
+
+def test_write_crate__ends_when_its_stages_did_also_after_a_report(folder):
+    """The manifest knows of the stage that wrote the files only when it is over: a second crate must not differ."""
+    before = (folder / CRATE).read_bytes()
+    action = next(entity for entity in json.loads(before)["@graph"] if entity["@type"] == "CreateAction")
+    assert (action["startTime"], action["endTime"]) == ("2026-01-31T10:00:00+00:00", "2026-01-31T10:01:05+00:00")
+    stages = MANIFEST["stages"] | {"report": {"seconds": 1000.0}}
+    names = ["manifest.json", "summary.csv", "topgo"]
+    write_crate(folder, names, name="ants", manifest=MANIFEST | {"stages": stages, "seconds": 1065.5})
+    assert (folder / CRATE).read_bytes() == before
 
 
 def test_write_crate__every_reference_is_described_and_no_path_is_told(folder):

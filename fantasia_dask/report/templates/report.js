@@ -7,6 +7,8 @@
   const controls = { search: find("search"), aspect: find("aspect"), order: find("order"), size: find("size") };
   const GO = /^GO:\d{7}$/;
   const UNIPROT = /^([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2})$/;
+  const FAR = `below ${Math.round(100 * data.twilight)}%`;
+  const far = (row) => row.identity !== null && row.identity < data.twilight;
   const whole = new Intl.NumberFormat("en");
 
   // One row per protein: its best term of the aspect that was chosen, or of the aspect that comes first for it.
@@ -29,7 +31,8 @@
       });
     }
     for (const row of rows) {
-      row.text = [row.accession, row.go, row.name, row.donor, row.gene, row.organism, row.reason].join("\n").toLowerCase();
+      const words = [row.accession, row.go, row.name, row.donor, row.gene, row.organism, row.reason, ...(far(row) ? [FAR] : [])];
+      row.text = words.join("\n").toLowerCase();
     }
     return rows;
   };
@@ -46,6 +49,11 @@
     element.append(...parts);
     return element;
   };
+  const icon = (text) => { // what stands beside it says the same in words
+    const element = span("icon", text);
+    element.setAttribute("aria-hidden", "true");
+    return element;
+  };
   const several = data.spaces.length > 1;
   const columns = [
     { key: "accession", name: "Protein", show: (row) => [row.accession], className: "accession" },
@@ -53,11 +61,12 @@
     { key: "name", name: "Best term", show: (row) => row.go
         ? [row.name || row.go, span("sub", span("aspect", row.aspect), link(row.go, GO, "https://www.ebi.ac.uk/QuickGO/term/"))]
         : ["no term", ...(row.reason ? [span("sub", row.reason)] : [])] },
-    { key: "donor", name: "Donor", show: (row) => row.donor
+    { key: "donor", name: "Donor", className: "donor", show: (row) => row.donor
         ? [link(row.donor, UNIPROT, "https://www.uniprot.org/uniprotkb/"), row.gene ? " " + row.gene : "", ...(row.organism ? [span("sub", row.organism)] : [])]
         : ["–"] },
     { key: "identity", name: "Identity", number: true,
-      show: (row) => [row.identity === null ? "–" : (100 * row.identity).toFixed(1) + "%"] },
+      show: (row) => [row.identity === null ? "–" : (100 * row.identity).toFixed(1) + "%",
+        ...(far(row) ? [span("sub far", icon("⚠\uFE0E"), " " + FAR)] : [])] },
     { key: "reliability", name: "Reliability", number: true,
       show: (row) => [row.reliability === null ? "–" : row.reliability.toFixed(4), ...(several && row.space ? [span("sub", row.space)] : [])] },
     { key: "count", name: "Terms", number: true, show: (row) => [whole.format(row.count)] },
@@ -95,6 +104,9 @@
     const range = n ? `${whole.format(start + 1)}–${whole.format(Math.min(start + size, n))} of ` : "";
     find("found").textContent = `${range}${whole.format(n)} ${n === 1 ? "protein" : "proteins"}`
       + (words ? ` with “${words}”` : "");
+    find("printed").textContent = n > size
+      ? `On paper are the ${whole.format(body.rows.length)} rows that the screen showed: the tables of the run folder have all.`
+      : "";
     find("page").textContent = `Page ${whole.format(state.page + 1)} of ${whole.format(pages)}`;
     find("first").disabled = find("previous").disabled = state.page === 0;
     find("last").disabled = find("next").disabled = state.page === pages - 1;
