@@ -27,8 +27,8 @@ AGREED = (*SUMMARY, "postprocess.gene_map", "postprocess.gene_pattern")
 CHOSEN = (*AGREED, "postprocess.terms")
 NAMED = (*CHOSEN, "postprocess.database", "postprocess.taxon")
 
-FORM_OF_PAGES, FORM_OF_MULTIQC = 2, 2
-"""Raised when the code that writes them changes what they say: the page and the crate, and what MultiQC reads."""
+FORM = 2
+"""Raised by one with a change of what an export says of the same terms: all are then made again."""
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "summary": SUMMARY,
@@ -64,6 +64,7 @@ def exports_made_from(run: FinishedRun) -> dict[str, dict[str, Any]]:
         wanted.discard("goslim")
     terms = {
         "version": __version__,
+        "form": FORM,
         "reference": run.reference.fingerprint,
         "queries": path_digest(folder.queries),
         "annotations": digest(
@@ -74,7 +75,7 @@ def exports_made_from(run: FinishedRun) -> dict[str, dict[str, Any]]:
     }
     made_from = {name: terms | _settings(config, keys) for name, keys in SETTINGS.items() if name in wanted}
     if "multiqc" in made_from:
-        made_from["multiqc"] |= {"counts": run.manifest["counts"], "form": FORM_OF_MULTIQC}
+        made_from["multiqc"]["counts"] = run.manifest["counts"]
     told = terms | page_made_from(folder, config, run.manifest)
     return made_from | {name: told for name in ("report", "ro-crate") if name in wanted}
 
@@ -83,7 +84,7 @@ def page_made_from(folder: RunFolder, config: Config, manifest: Mapping[str, Any
     """Return what shapes a page that tells all settings and what became of every protein."""
     return {
         "version": __version__,
-        "form": FORM_OF_PAGES,
+        "form": FORM,
         "status": path_digest(folder.status),
         **{f"manifest.{name}": value for name, value in manifest.items() if name not in ONLY_TIME},
         **dict(_leaves(config.model_dump(mode="json"))),
