@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -212,6 +213,15 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def anndata() -> ModuleType:
+    """The package anndata; with pandas 3 there is none for Python 3.11."""
+    reason = "needs the extra anndata"
+    if sys.version_info < (3, 12):
+        reason += ": releases for Python 3.11 (the last is 0.12.19) want pandas < 3, and 0.13 wants Python 3.12"
+    return pytest.importorskip("anndata", reason=reason)
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,7 @@ def test_export__fantasias_hdf5(run_folder, tmp_path, capsys, name):
 
 
 @anndatas_own
-def test_export__anndata(run_folder, tmp_path):
-    anndata = pytest.importorskip("anndata", reason="needs the extra anndata")
+def test_export__anndata(run_folder, tmp_path, anndata):
     assert run("export", run_folder, tmp_path / "out.h5ad") == 0
     table, store = anndata.read_h5ad(tmp_path / "out.h5ad"), open_store(run_folder / "embeddings.zarr")
     assert list(table.obs_names) == IDS
@@ -83,8 +82,8 @@ def test_export__anndata(run_folder, tmp_path):
 
 
 @anndatas_own
+@pytest.mark.usefixtures("anndata")
 def test_export__anndata_read_with_h5py_alone(run_folder, tmp_path):
-    pytest.importorskip("anndata", reason="needs the extra anndata")
     export_vectors(run_folder, tmp_path / "out.h5ad")
     with h5py.File(tmp_path / "out.h5ad") as file:
         assert file.attrs["encoding-type"] == "anndata"

@@ -30,7 +30,9 @@ def test_environment__has_the_floors_of_pyproject(root, project):
     conda = floors(
         entry for entry in listed if isinstance(entry, str) and not entry.startswith(("python>", "pip", "mmseqs2"))
     )
-    given = conda | floors(entry for entry in from_pip if not entry.startswith("-e"))
+    pip = floors(entry for entry in from_pip if not entry.startswith("-e"))
+    assert not conda.keys() & pip.keys()
+    given = conda | pip
     expected = floors(project["dependencies"])
     expected["distributed"] = expected["dask"]
     assert given == expected

@@ -148,8 +148,8 @@ def test_cards__manifest_of_odd_shape(opened, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # anndata sets options of pandas that pandas 3 means to drop
+@pytest.mark.usefixtures("anndata")
 def test_to_anndata(opened):
-    pytest.importorskip("anndata", reason="needs the extra anndata")
     table = opened.to_anndata()
     assert list(table.obs_names) == IDS
     assert set(table.obsm) == {"Sim_layer_0", "Sim_layer_1"}

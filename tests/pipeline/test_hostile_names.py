@@ -366,8 +366,7 @@ def test_drawings__well_formed(folder):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # anndata sets options of pandas that pandas 3 means to drop
-def test_anndata(base, folder, tmp_path):
-    anndata = pytest.importorskip("anndata", reason="needs the extra anndata")
+def test_anndata(base, folder, tmp_path, anndata):
     table = open_run(folder).to_anndata()
     assert table.obs_names.tolist() == table.obs["Sim_layer_0_donor"].tolist() == NAMES
     with pytest.raises(InputError, match="NUL"):
