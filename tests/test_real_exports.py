@@ -213,7 +213,6 @@ def test_gpad_and_gpi__headers(run, kind):
     assert all(re.fullmatch(rf"![A-Za-z0-9-]+: *{TEXT}", line) for line in header)
 
 
-@pytest.mark.xfail(reason="the version of fantasia-dask follows the name, where the grammar has a prefix alone")
 @pytest.mark.parametrize("kind", ["gpad", "gpi"])
 def test_gpad_and_gpi__header_names_a_group(run, kind):
     header, _ = parts(run / "exports" / f"annotations.{kind}")

@@ -104,6 +104,9 @@ def open_finished(run_folder: str | os.PathLike[str], overrides: Mapping[str, An
     manifest = folder.read_manifest()
     if manifest.get("reference") is None:
         raise InputError(f"{folder.path} has no hits: it is a run with only_embedding. Run it with a reference first.")
+    for file in (folder.status, folder.queries, folder.donors):
+        if not file.is_file():
+            raise InputError(f"{file} is missing, and a report needs it: run fantasia-dask run again, which makes it.")
     reference = open_reference(config.require_reference())
     if file_sha256(reference.path / "manifest.json") != manifest["reference"]["manifest_sha256"]:
         raise InputError(

@@ -121,7 +121,11 @@ def gpi_file(path: str | os.PathLike[str], facts: Facts) -> Iterator[Callable[[p
 
 def _header(facts: Facts) -> str:
     release = f"!go-version: {escaped(facts.go_release)}\n" if facts.go_release else ""
-    return f"!generated-by: fantasia-dask {facts.version}\n!date-generated: {facts.day.isoformat()}\n{release}"
+    # GO's grammar has the bare name of a group here; what it does not know is passed over by its readers.
+    return (
+        f"!generated-by: fantasia-dask\n!date-generated: {facts.day.isoformat()}\n"
+        f"!fantasia-dask-version: {facts.version}\n{release}"
+    )
 
 
 def _relation(go_id: str, category: str, complexes: Collection[str]) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def test_exports__hostile_accessions_come_back_from_each(finished):
     assert list(lines[0]) == names(RAW_ANNOTATIONS)
     assert {line["accession"] for line in lines} == everyone
     assert len(lines) == len(raw)
-    header = ("!generated-by", "!date-generated", "!go-version")
+    header = ("!generated-by", "!date-generated", "!fantasia-dask-version", "!go-version")
     for name, column in (("annotations.gaf", 1), ("annotations.gpad", 0), ("annotations.gpi", 0)):
         found = {line[column] for line in plain(exports / name) if not line[0].startswith(header)}
         assert {unescaped(word.removeprefix("LOCAL:")) for word in found} == everyone

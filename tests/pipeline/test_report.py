@@ -93,6 +93,17 @@ def test_write_report__mistakes(lookup_config, run_quietly, report, simulated, t
             report(config.run_folder)
 
 
+@pytest.mark.parametrize("name", ["status.tsv", "queries.parquet", "donors/proteins.parquet"])
+def test_write_report__a_part_of_the_run_is_gone(lookup_config, run_quietly, report, name):
+    config = lookup_config()
+    run_quietly(config)
+    (config.run_folder / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is missing, and a report needs it: run fantasia-dask run again"):
+        report(config.run_folder)
+    run_quietly(config)
+    report(config.run_folder)
+
+
 def test_write_report__only_embedding(sample_config, run_quietly, report):
     config = sample_config(only_embedding=True, reference=None)
     run_quietly(config)
