@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Speed", "calibrate"]
 
 MOST_QUERIES = 2048  # enough for a tile to be prepared as seldom as it is in a run
+WARMING_QUERIES = 256  # enough for a tile to go every way that it goes in a run
 CHUNKS = 4  # enough for the bounds to be as tight as they are in a run, nearly
 
 
@@ -82,7 +83,9 @@ def _time_tiles(
     from .kernel import tile_hits
 
     rows = np.arange(len(donors))
-    tile_hits(queries[:1], donors[:1], rows[:1], **how)  # the loops are compiled, or fetched, now
+
+    def warm_up(_: int) -> None:  # the loops are compiled, or fetched, and each thread gets its memory
+        tile_hits(queries[:WARMING_QUERIES], donors, rows, **how)
 
     def work(deadline: float) -> int:
         done = 0
@@ -91,7 +94,8 @@ def _time_tiles(
             done += len(queries) * len(donors)
         return done
 
-    begun = perf_counter()
     with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(warm_up, range(threads)))
+        begun = perf_counter()
         done = sum(pool.map(work, [begun + seconds] * threads))
-    return done, perf_counter() - begun
+        return done, perf_counter() - begun
