@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def letter_of(category: str, whose: str) -> str:
     return letter
 
 
+@lru_cache(maxsize=65_536)
 def taxon_number(text: str) -> int:
     """Return an NCBI number; 0 where the text holds none."""
     text = text.strip().removeprefix("taxon:")
