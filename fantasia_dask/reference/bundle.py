@@ -27,7 +27,7 @@ import numpy as np
 from .._version import __version__
 from ..errors import InputError
 from ..interchange import import_vectors
-from ..locations import as_path, is_remote, reachable
+from ..locations import as_path, check_writable, is_remote, is_url, reachable
 from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TAXONOMY, TERMS, Column, Space
 from ..store import EmbeddingStore, open_store, remove, space_from
 from .build import ReferenceTables, typed
@@ -50,6 +50,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "terms": TERMS,
     "relations": RELATIONS,
 }
+OF_YOUR_OWN = "put the reference into a folder of your own"
 MAY_LACK: dict[str, tuple[Column, ...]] = {"taxonomy": TAXONOMY, "subsets": SUBSETS}
 """Tables that a bundle may do without."""
 
@@ -212,6 +213,22 @@ def write_reference(
 
 
 def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to make a bundle where none can be, or where something is that may not be replaced.
+
+    Raises
+    ------
+    InputError
+    """
+    if is_url(path):
+        raise InputError(f"{path} is an address, and a reference is made on this machine: name a folder, and copy it.")
+    try:
+        _check_replaceable(path, overwrite)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): {OF_YOUR_OWN}.") from error
+    check_writable(path, OF_YOUR_OWN)
+
+
+def _check_replaceable(path: Path, overwrite: bool) -> None:
     if not path.exists() and not path.is_symlink():
         return
     if path.is_dir() and not any(path.iterdir()):
@@ -291,6 +308,8 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
     """Return the manifest of a bundle; None if the folder holds none, or one of something else."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise InputError(f"{path / MANIFEST} cannot be read ({error.strerror}): change its permissions.") from error
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
@@ -321,7 +340,8 @@ def open_reference(path: str | os.PathLike[str], storage_options: Mapping[str, A
     with reachable(path):
         if not (path / MANIFEST if is_remote(path) else path).exists():
             raise InputError(
-                f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it."
+                f"{path} does not exist: expected a reference, as `fantasia-dask reference build`, `fantasia-dask "
+                "reference import` or `fantasia-dask initialize` makes it."
             )
         manifest = _read_manifest(path)
     if manifest is None:

@@ -17,8 +17,11 @@ CHECKSUMS = "checksums.json"
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): change its permissions.") from error
 
 
 def _files(folder: Path) -> Iterator[str]:

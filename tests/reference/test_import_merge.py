@@ -202,6 +202,7 @@ def test_subset__evidence_and_date(a, tmp_path):
     assert early.manifest["counts"]["annotations_too_late"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:taxon 562 is of no protein")
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
 from ...interchange import recognise
+from ...locations import is_url
 from ...progress import Progress
 from ..build import with_taxonomy
 from ..bundle import write_reference
@@ -54,8 +55,12 @@ def kind_of(source: str | os.PathLike[str]) -> str:
         If it does not exist or is none of these.
     """
     path = Path(source)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: expected a reference to import.")
+    if is_url(path):
+        raise InputError(
+            f"{path} is an address, and a file on this machine is expected: `fantasia-dask initialize` fetches and "
+            "imports what a configuration names below sources.reference.url."
+        )
+    _check_readable(path)
     if is_dump(path):
         return "dump"
     if is_lite(path):
@@ -68,6 +73,18 @@ def kind_of(source: str | os.PathLike[str]) -> str:
             "(pg_dump -Fc or -Ft), FANTASIA-Lite's folder, or vectors (HDF5, npz, Zarr) with --annotations."
         ) from error
     return "vectors"
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        if not path.exists():
+            raise InputError(f"{path} does not exist: expected a reference to import.")
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): change its permissions.") from error
 
 
 def _looks_like(path: Path) -> str:

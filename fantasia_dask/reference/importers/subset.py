@@ -53,9 +53,10 @@ def subset_reference(
     out
         The folder to make.
     taxa
-        NCBI numbers or names to keep; with their descendants when a dump is given, else exactly these.
+        NCBI numbers or names to keep; with their descendants when the reference carries lineages or a dump is given,
+        else exactly these.
     taxonomy_dump : path, optional
-        Folder of an NCBI dump.
+        Folder of an NCBI dump, where the reference carries no lineages, or older ones.
     evidence : collection of str, optional
         Evidence codes to keep; annotations without a code are kept.
     before : str, optional
@@ -91,7 +92,8 @@ def _chosen_proteins(
 ) -> np.ndarray:
     """Tell which proteins stay: shape (proteins,), bool."""
     proteins = reference.proteins
-    kept = protein_mask(proteins, include=taxa, descendants=True if dump is not None else None, dump=dump)
+    descendants = True if dump is not None else None
+    kept = protein_mask(proteins, include=taxa, descendants=descendants, dump=dump, taxonomy=reference.taxonomy)
     if accessions is not None:
         wanted = _read_accessions(Path(accessions))
         found = proteins["accession"].isin(wanted)
