@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from ..locations import as_path, check_writable, is_remote, is_url, reachable
 from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TAXONOMY, TERMS, Column, Space
 from ..store import EmbeddingStore, open_store, remove, space_from
 from .build import ReferenceTables, typed
-from .checksums import CHECKSUMS, file_digest, verify_checksums, verify_files, write_checksums
+from .checksums import CHECKSUMS, file_digest, verified_bytes, verify_checksums, verify_files, write_checksums
 from .lineages import Taxonomy
 
 if TYPE_CHECKING:
@@ -77,12 +78,17 @@ class Reference:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
-        # Parquet would hand out other values for a flipped bit, without a word.
-        if not is_remote(self.path):
-            verify_files(self.path, file.name)
+        # Parquet would hand out other values for a flipped bit, without a word. What comes over a network is compared
+        # as it came: read twice, it may be whole once only.
         try:
-            with reachable(file), file.open("rb") as content:
-                return typed(pd.read_parquet(content, engine="pyarrow"), (TABLES | MAY_LACK)[name])
+            with reachable(file):
+                if is_remote(file):
+                    content: IO[bytes] = io.BytesIO(verified_bytes(self.path, file.name))
+                else:
+                    verify_files(self.path, file.name)
+                    content = file.open("rb")
+                with content:
+                    return typed(pd.read_parquet(content, engine="pyarrow"), (TABLES | MAY_LACK)[name])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
 
@@ -130,8 +136,7 @@ class Reference:
         """The vectors; ids are the first accession of each row."""
         with reachable(self.path):
             # Chunks have checksums of their own; what describes them has not.
-            if not is_remote(self.path):
-                verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
+            verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
             told = [space_from(space) for space in self.manifest["spaces"]] if is_remote(self.path) else None
             return open_store(self.path / EMBEDDINGS, told)
 

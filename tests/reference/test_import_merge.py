@@ -154,9 +154,18 @@ def test_merge__other_release(tmp_path):
         "data-version: new\nontology: go\n\n[Term]\nid: GO:3\nname: three\nnamespace: biological_process\n"
         "alt_id: GO:2\n"
     )
-    merged = merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
+    with pytest.warns(FantasiaWarning, match=r"2 of 4 annotations have no current term in .*go\.obo: left out"):
+        merged = merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
     assert lines_of(merged) == [("P3", "GO:3", "IDA"), ("Q2", "GO:3", "IDA")]
     assert merged.manifest["go_release"] == "new"
+
+
+def test_merge__an_ontology_that_knows_no_term(tmp_path):
+    a, b = make(tmp_path, "a", A, A_LINES), make(tmp_path, "b", B, B_LINES)
+    (tmp_path / "go.obo").write_text("data-version: x\nontology: go\n\n[Term]\nid: GO:9\nname: nine\n")
+    with pytest.raises(InputError, match=r"no annotation of .* has a term in .*go\.obo"):
+        merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
+    assert not (tmp_path / "out").exists()
 
 
 # subset -------------------------------------------------------------------------------------------------------------
