@@ -87,6 +87,11 @@ def protein_mask(
     words = included or excluded
     if not words:
         return np.ones(len(proteins), bool)
+    if descendants and lineages is None and taxonomy is None and dump is None:
+        raise InputError(
+            "descendants of a taxon are not known, as the reference carries no lineages: set taxonomy_dump to a folder "
+            "with NCBI's nodes.dmp and names.dmp, or get_descendants: false."
+        )
     taxa = proteins["taxon"].to_numpy()
     distinct = {int(taxon) for taxon in np.unique(taxa)}
     merged: Mapping[int, int]
@@ -113,12 +118,8 @@ def _lineages(
         return lineages
     if dump is not None:
         return lineages_from_dump(dump, taxa)
-    if taxonomy is not None:
-        return taxonomy.lineages
-    raise InputError(
-        "descendants of a taxon are not known, as the reference carries no lineages: set taxonomy_dump to a folder "
-        "with NCBI's nodes.dmp and names.dmp, or get_descendants: false."
-    )
+    assert taxonomy is not None
+    return taxonomy.lineages
 
 
 def _current_numbers(words: Taxa, dump: str | os.PathLike[str], likely: Iterable[int]) -> set[int]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from fantasia_dask import cli, locations
 from fantasia_dask.errors import InputError
-from fantasia_dask.reference import open_reference
+from fantasia_dask.reference import importers, open_reference
 
 
 @pytest.fixture
@@ -114,3 +116,39 @@ def test_open_reference__nowhere_and_an_address_of_nothing(tmp_path):
         open_reference(tmp_path / "none")
     with pytest.raises(InputError, match=r"zip:///x cannot be opened"):
         open_reference("zip:///x")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("bundle.zip", b"PK", "is an archive: unpack it first"),
+        ("bundle.tar.gz", b"\x1f\x8b", "is an archive: unpack it first"),
+        ("BioData.backup.gz", b"\x1f\x8b\x08", "(it is packed: unpack it with gunzip)"),
+        ("vectors.h5", b"", "truncated file"),
+    ],
+)
+def test_import__what_may_be_done_about_a_source(tmp_path, sentence, name, content, told):
+    file = tmp_path / name
+    if name.endswith("h5"):
+        with h5py.File(file, "w") as vectors:
+            vectors["P1"] = np.zeros(1024)
+        content = file.read_bytes()[:-100]
+    file.write_bytes(content)
+    assert told in sentence("import", str(file), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("option", ["ontology", "fasta", "annotations", "taxonomy-dump"])
+def test_import__its_other_files_are_looked_at_first(tmp_path, sentence, option, sample, monkeypatch):
+    """Before vectors are read, which takes an hour where there are many."""
+    monkeypatch.setattr(importers, "import_joined", lambda *_, **__: pytest.fail("the vectors are read"))
+    np.savez(tmp_path / "v.npz", ids=["P1"], embeddings=np.ones((1, 4), "f4"))
+    given = {
+        "ontology": str(sample / "go.obo"),
+        "fasta": str(sample / "reference.fasta"),
+        "annotations": str(sample / "annotations.tsv"),
+        "taxonomy-dump": str(sample / "taxonomy"),
+        option: str(tmp_path / "none"),
+    }
+    options = [part for name, value in given.items() for part in (f"--{name}", value)]
+    told = sentence("import", str(tmp_path / "v.npz"), str(tmp_path / "out"), *options)
+    assert f"{tmp_path / 'none'} " in told

@@ -72,7 +72,7 @@ def test_protein_mask__a_clade_only_with_descendants(proteins):
         assert protein_mask(proteins, exclude=[4751]).tolist() == of_known_taxon
     assert protein_mask(proteins, exclude=[4751], lineages=lineages).tolist() == [False, True, True, False, False]
     assert protein_mask(proteins, exclude=[4751], lineages=lineages, descendants=False).tolist() == of_known_taxon
-    with pytest.raises(InputError, match="taxonomy_dump"), pytest.warns(FantasiaWarning, match="4751"):
+    with pytest.raises(InputError, match="taxonomy_dump"):
         protein_mask(proteins, exclude=[4751], descendants=True)
 
 
