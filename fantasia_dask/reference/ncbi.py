@@ -53,7 +53,8 @@ def taxon_of(word: int | str) -> int:
 def nearest_taxon(taxon: int, names: Mapping[int, str]) -> str:
     """Return a sentence that names the taxa whose numbers are one slip away, or an empty string.
 
-    A slip is a digit too many, too few, another one, or two that have changed places.
+    A slip is a digit too many, too few, another one, or two that have changed places. Of several, the first three of
+    `names` are given.
 
     Examples
     --------
@@ -69,7 +70,8 @@ def nearest_taxon(taxon: int, names: Mapping[int, str]) -> str:
     }
     for digit in "0123456789":
         slips |= {head + digit + tail for head, tail in heads} | {head + digit + tail[1:] for head, tail in heads}
-    near = sorted({int(slip) for slip in slips if slip} & set(names) - {taxon})
+    slipped = {int(slip) for slip in slips if slip} - {taxon}
+    near = [number for number in names if number in slipped]
     shown = " or ".join(f"{number} ({names[number]})" if names[number] else str(number) for number in near[:3])
     return f" Did you mean {shown}?" if shown else ""
 
@@ -147,7 +149,7 @@ def resolve_taxa(words: Taxa, folder: str | os.PathLike[str], *, likely: Iterabl
             if current not in database.taxid2parent:
                 raise InputError(
                     f"{folder} knows no taxon {taxon}: expected an NCBI number, or a newer dump."
-                    + nearest_taxon(taxon, {near: database.taxid2name.get(near, "") for near in likely})
+                    + nearest_taxon(taxon, {near: database.taxid2name.get(near, "") for near in sorted(set(likely))})
                 )
             found.append(current)
         else:

@@ -139,9 +139,10 @@ def _warn_of_strangers(
     taxa: Iterable[int], proteins: pd.DataFrame, names: Mapping[str, Iterable[int]] | None = None
 ) -> None:
     """Tell of numbers that nothing in the reference has, and of those that may have been meant."""
-    named = {taxon: name for name, borne_by in (names or {}).items() for taxon in borne_by}
-    organisms = proteins[["taxon", "organism"]].drop_duplicates("taxon").itertuples(index=False)
-    named |= {int(taxon): str(organism) or named.get(int(taxon), "") for taxon, organism in organisms}
+    organisms = proteins[["taxon", "organism"]].drop_duplicates("taxon").sort_values("taxon")
+    named = {int(taxon): str(organism) for taxon, organism in organisms.itertuples(index=False)}
+    for name, borne_by in (names or {}).items():  # ancestors come after the taxa that proteins are of
+        named |= {taxon: named.get(taxon) or name for taxon in borne_by}
     named.pop(UNKNOWN, None)
     for taxon in sorted(set(taxa) - {int(taxon) for taxon in proteins["taxon"].unique()}):
         warnings.warn(
