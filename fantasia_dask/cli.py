@@ -362,7 +362,11 @@ def merge_command(first: str, second: str, out: str, **options: Any) -> None:
 @click.argument("source")
 @click.argument("out")
 @click.option("--taxon", "taxa", multiple=True, metavar="TAXON", help="NCBI number or name to keep; repeatable.")
-@click.option("--taxonomy-dump", metavar="FOLDER", help="NCBI dump: keeps the descendants of each taxon too.")
+@click.option(
+    "--taxonomy-dump",
+    metavar="FOLDER",
+    help="NCBI dump, where SOURCE carries no lineages: keeps the descendants of each taxon too.",
+)
 @click.option(
     "--evidence", multiple=True, metavar="CODE", help="Evidence code to keep; repeatable, or comma-separated."
 )

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from .compat import is_fantasia, translate
 from .errors import FantasiaWarning, InputError
+from .locations import is_url
 from .settings import (
     WHOLE,
     ClusterSettings,
@@ -342,6 +343,11 @@ def _absolute(value: str | Path, folder: Path, name: str, source: str) -> str:
     if not str(value).strip() or "\0" in str(value):
         found = "holds a NUL" if "\0" in str(value) else "is empty"
         raise InputError(f"{name} in {source} {found}: expected a path, or leave the key out.")
+    if is_url(value):
+        raise InputError(
+            f"{name} in {source} is an address, {str(value)!r}: expected a path on this machine; what "
+            "`fantasia-dask initialize` has to fetch stands below sources."
+        )
     try:
         path = folder / Path(value).expanduser()
     except RuntimeError as error:

@@ -20,8 +20,9 @@ from .errors import InputError
 from .progress import Progress
 from .resumable import HEADERS, TIMEOUT_S, Resumable, reason, unreachable
 from .run_folder import file_sha256, write_json
+from .store import remove
 
-__all__ = ["RECORDS", "RemoteFile", "fetch", "is_fetched", "remote_files", "remote_size"]
+__all__ = ["RECORDS", "RemoteFile", "fetch", "forget", "is_fetched", "remote_files", "remote_size"]
 
 RECORDS = "downloads.json"
 
@@ -149,6 +150,9 @@ def fetch(remote: RemoteFile, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     expected = remote.checksum or _recorded(remote, folder)
     part = folder / f"{remote.name}.part"
+    # pooch leaves a temporary file behind when it is killed: in a folder of its own the next call finds it.
+    checking = folder / f"{remote.name}.checking"
+    remove(checking)
     total = remote_size(remote)
     logger = pooch.get_logger()
     level = logger.level
@@ -156,16 +160,43 @@ def fetch(remote: RemoteFile, folder: Path, progress: Progress) -> Path:
     try:
         with progress.stage(f"fetching {remote.name}", (total or 0) >> 20, "MB") as advance:
             downloader = Resumable(part, remote.size, checked=expected is not None, advance=advance)
-            pooch.retrieve(remote.url, expected, fname=remote.name, path=folder, downloader=downloader)
+            pooch.retrieve(remote.url, expected, fname=remote.name, path=checking, downloader=downloader)
+        (checking / remote.name).replace(target)
     except ValueError as error:
-        raise InputError(
-            f"{remote.url} is not the file that was expected: its checksum is not {expected}. It is not kept; check "
-            f"the address and the checksum, or remove its entry in {folder / RECORDS} if it may have changed."
-        ) from error
+        raise InputError(_unexpected(remote, expected, folder)) from error
     finally:
         logger.setLevel(level)
+        remove(checking)
     _record(remote, folder)
     return target
+
+
+def _unexpected(remote: RemoteFile, expected: str | None, folder: Path) -> str:
+    """Say what can be done about a file with another checksum: it depends on who told the right one."""
+    if remote.checksum is not None:
+        return (
+            f"{remote.url} is not the file that was expected, and is not kept: its checksum is not {expected}. Check "
+            "the address and the checksum that goes with it."
+        )
+    return (
+        f"{remote.url} is not the file that it was when it was first fetched, and is not kept. If that is right, "
+        f"remove its entry in {folder / RECORDS}."
+    )
+
+
+def forget(remote: RemoteFile, folder: Path, *, keep: bool) -> None:
+    """Let go of a file that turned out to be of no use, and of its checksum: another one may come from its address.
+
+    Parameters
+    ----------
+    keep : bool
+        Whether the file itself stays; it is then taken as it is by the next call.
+    """
+    if not keep:
+        (folder / remote.name).unlink(missing_ok=True)
+    records = _records(folder)
+    if records.pop(remote.name, None) is not None:
+        write_json(folder / RECORDS, records)
 
 
 # Records ------------------------------------------------------------------------------------------------------------

@@ -12,10 +12,24 @@ from typing import Any, cast
 
 from .errors import InputError
 
-__all__ = ["as_path", "is_remote", "reachable"]
+__all__ = ["as_path", "check_writable", "is_remote", "is_url", "reachable"]
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 """What begins a URL; a drive's letter alone does not."""
+
+FLATTENED = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""What `Path` makes of it."""
+
+
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Tell whether what is given as a path is a URL, even if it has been through `Path`.
+
+    Examples
+    --------
+    >>> is_url(Path("https://example.org/go.obo")), is_url("references/ants")
+    (True, False)
+    """
+    return bool(FLATTENED.match(os.fspath(path)))
 
 
 def as_path(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Path:
@@ -56,12 +70,39 @@ def as_path(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | N
         raise InputError(
             f"{text} is of no kind that is known ({error}): expected s3://, https:// or a path."
         ) from error
+    except (OSError, TypeError) as error:  # what opens zip:// and the like reads at once, and wants to know what
+        raise InputError(f"{text} cannot be opened ({error}): expected s3://, https:// or a path.") from error
     return cast(Path, found)
 
 
 def is_remote(path: object) -> bool:
     """Tell whether a place that `as_path` returned is a URL."""
     return hasattr(path, "storage_options")
+
+
+def check_writable(path: Path, remedy: str) -> None:
+    """Refuse a place where nothing can be made, before any work is done for it.
+
+    Parameters
+    ----------
+    path
+        What is to be made; its folder too, if that is not there.
+    remedy : str
+        What can be done.
+
+    Raises
+    ------
+    InputError
+        If the folder that it would be made in is none, or cannot be written.
+    """
+    try:
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): {remedy}.") from error
+    if not above.is_dir():
+        raise InputError(f"{path} cannot be written, as {above} is no folder: {remedy}.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written, as {above} is not writable: {remedy}.")
 
 
 @contextmanager

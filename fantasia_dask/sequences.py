@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from .errors import InputError
+from .locations import is_url
 
 __all__ = ["Protein", "open_text", "read_fasta"]
 
@@ -80,6 +81,11 @@ def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
         return
     path = Path(path)
     if not os.path.isfile(path):  # noqa: PTH113 (Path's raises where the name is too long)
+        if is_url(path):
+            raise InputError(
+                f"{path} is an address, and a file on this machine is expected: fetch it, or have `fantasia-dask "
+                "initialize` fetch what a configuration names below sources."
+            )
         raise InputError(f"{path} does not exist: expected a file.")
     try:
         opener: Callable[..., IO[bytes]] = OPENERS.get(path.suffix, open)

@@ -508,7 +508,8 @@ class Config(_Settings):
         default="clusters",
         description="How redundancy_filter is applied. clusters, as in FANTASIA: a donor in the query's MMseqs2 "
         "cluster does not answer, and some near copies in other clusters do; identity: no donor at or above the "
-        "identity answers, each being aligned with its query. Take identity for a test that must not leak.",
+        "identity answers, each being aligned with its query; it needs redundancy_filter. Take identity for a test "
+        "that must not leak.",
     )
     alignment_coverage: Fraction = Field(
         default=0.0,
@@ -572,6 +573,11 @@ class Config(_Settings):
         for name in ("reference", "ontology", "taxonomy_dump"):
             if getattr(self.sources, name).url is not None and getattr(self, name) is None:
                 raise _clash(f"sources.{name} has an address, but {name} is not set: expected where it goes")
+        if self.redundancy_mode == "identity" and not self.redundancy_filter:
+            raise _clash(
+                "redundancy_mode is identity, but redundancy_filter is 0, which switches it off: expected an identity "
+                "such as 0.9"
+            )
         if not self.input.strip():
             raise _clash("input is empty: expected a FASTA file, or embeddings with only_lookup")
         return self

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from fantasia_dask import resumable
 from fantasia_dask.download import RECORDS, RemoteFile, fetch, is_fetched, remote_files, remote_size
 from fantasia_dask.errors import InputError
 from fantasia_dask.progress import Progress
+from fantasia_dask.resumable import Resumable
 
 QUIET = Progress(quiet=True)
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -130,15 +133,42 @@ def test_fetch__a_part_that_is_whole_or_too_long(web, tmp_path):
 
 def test_fetch__wrong_checksum(web, tmp_path):
     url = web.put("/a.bin", CONTENT)
-    refused(url, tmp_path, "its checksum is not sha256:00", sha256="00" * 32)
+    refused(
+        url,
+        tmp_path,
+        "its checksum is not sha256:00+. Check the address and",
+        sha256="00" * 32,
+    )
     assert files(tmp_path) == []
+
+
+def test_fetch__what_a_killed_download_leaves_is_swept(web, tmp_path):
+    """pooch's temporary file has a random name, so it is made in a folder that the next call knows."""
+    url = web.put("/a.bin", CONTENT)
+
+    def killed(self, url, output_file, pooch):
+        assert Path(output_file).parent == tmp_path / "a.bin.checking"
+        os._exit(9)
+
+    if (pid := os.fork()) == 0:
+        Resumable.__call__ = killed
+        get(url, tmp_path)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    assert files(tmp_path) == ["a.bin.checking"]
+    assert get(url, tmp_path).read_bytes() == CONTENT
+    assert files(tmp_path) == ["a.bin", RECORDS]
 
 
 def test_fetch__other_content_than_the_first_time(web, tmp_path):
     url = web.put("/a.bin", CONTENT)
     get(url, tmp_path).unlink()
     web.put("/a.bin", CONTENT[::-1])
-    refused(url, tmp_path, f"remove its entry in .*{RECORDS} if it may have changed")
+    refused(
+        url,
+        tmp_path,
+        f"not the file that it was when it was first .* remove its entry in .*{RECORDS}",
+    )
     assert files(tmp_path) == [RECORDS]
 
 

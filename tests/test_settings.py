@@ -184,6 +184,12 @@ def test_stages__both():
         make_config({**MINIMAL, "only_lookup": True, "only_embedding": True})
 
 
+def test_redundancy__identity_without_an_identity():
+    with pytest.raises(InputError, match="redundancy_mode is identity, but redundancy_filter is 0"):
+        make_config({**MINIMAL, "redundancy_mode": "identity"})
+    assert make_config({**MINIMAL, "redundancy_mode": "identity", "redundancy_filter": 0.9})
+
+
 def test_effective_batch_size():
     config = make_config({**with_model(batch_size=32), "embedding": {"queue_batch_size": 8, "models": {"ESM": None}}})
     assert config.embedding.effective_batch_size("ESM") == 8

@@ -10,7 +10,9 @@ from ..errors import InputError
 from .checkpoints import checkpoint_folder, fetch_checkpoint, is_cached
 from .models import ModelSpec, model_keys, model_spec
 
-__all__ = ["check_files", "describe_models", "prepare_models"]
+__all__ = ["check_files", "describe_models", "download_bytes", "prepare_models"]
+
+UNITS = {"MB": 10**6, "GB": 10**9}
 
 
 def describe_models() -> str:
@@ -71,6 +73,14 @@ def prepare_models(
         if check:
             _load_once(spec)
         tell(f"{spec.key}: {'loads and ' if check else ''}is whole, in {folder}")
+
+
+def download_bytes(spec: ModelSpec) -> int:
+    """Return the bytes that fetching a model takes; 0 if it is on this machine, or nobody told."""
+    if not spec.size or is_cached(spec):
+        return 0
+    amount, unit = spec.size.split()
+    return int(float(amount) * UNITS[unit])
 
 
 def _named(spec: ModelSpec) -> str:

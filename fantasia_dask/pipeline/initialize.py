@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import Config, SourceSettings
-from ..download import RemoteFile, fetch, remote_files, remote_size
+from ..download import RemoteFile, fetch, forget, remote_files
 from ..errors import InputError
+from ..locations import check_writable
+from ..mishaps import told_plainly
 from ..progress import Progress
 from ..run_folder import file_sha256, write_json
+from .fetch_plan import fetch_plan
 from .placing import DUMP_FILES, place, verify
+
+if TYPE_CHECKING:
+    from ..embed.models import ModelSpec
 
 __all__ = ["initialize", "initialize_models"]
 
 MADE = "made.json"
 """In the folder of downloads: what was made from which of them."""
-
-ROOM = {"reference": 4, "ontology": 2, "taxonomy_dump": 9}
-"""How many times the size of a download the disk has to hold at most, the download included: a reference is laid down
-twice while it is made, and a taxonomy unpacks to eight times its size."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def initialize(
         If something is missing and cannot be fetched, or is not what it should be; what was there is then untouched.
     """
     # The reference last: it is made with the other two.
+    specs = _models(config)
     listed = [
         _Wanted(what, path, getattr(config.sources, what))
         for what in ("taxonomy_dump", "ontology", "reference")
@@ -92,22 +94,56 @@ def initialize(
     missing = [wanted for wanted in listed if not wanted.there]
     _check_missing(missing, offline)
     folder = config.sources.folder or config.base_directory / "downloads"
-    if missing:
-        remotes = {wanted.what: wanted.remotes for wanted in missing}
-        tell(_plan(remotes, folder))
+    for path in [*(wanted.path for wanted in missing), *([folder / "any"] if missing else [])]:
+        check_writable(path, "choose other places for what is fetched and made")
+    remotes = {wanted.what: wanted.remotes for wanted in missing}
+    if not offline:
+        plan = fetch_plan(remotes, specs, folder)
+        if missing:
+            tell(plan)
+    if "reference" in remotes:  # made with the others: a broken one is found before hours of work, and by its own name
+        for wanted in listed:
+            if wanted not in missing:
+                _verify(wanted)
+    with told_plainly(folder):
         for wanted in missing:
-            files = [fetch(remote, folder / wanted.what, progress or Progress()) for remote in remotes[wanted.what]]
-            try:
-                place(wanted.what, wanted.path, files, config, progress or Progress())
-            except InputError as error:
-                raise InputError(f"{error} It was fetched to {files[0]}: remove it there to fetch it anew.") from error
-            _note_made(wanted, files, folder)
+            _make(wanted, remotes[wanted.what], folder, config, progress or Progress())
     for wanted in listed:
         _check_origin(wanted, folder)
         if wanted in missing or offline:
-            verify(wanted.what, wanted.path)
+            _verify(wanted)
         tell(f"{wanted.what}: {wanted.path} is {'there' if wanted not in missing else 'made, and whole'}")
-    initialize_models(config, offline=offline, check=check, tell=tell)
+    _prepare(specs, offline=offline, check=check, tell=tell)
+
+
+def _make(wanted: _Wanted, remotes: list[RemoteFile], folder: Path, config: Config, progress: Progress) -> None:
+    """Fetch one thing and put it in its place."""
+    files = [fetch(remote, folder / wanted.what, progress) for remote in remotes]
+    try:
+        place(wanted.what, wanted.path, files, config, progress)
+    except InputError as error:
+        if wanted.source.sha256 is not None:  # it is the very file that was asked for
+            raise
+        # Of a reference the file may well be right, and something else wrong; it is large, too.
+        keep = wanted.what == "reference"
+        for remote in remotes:
+            forget(remote, folder / wanted.what, keep=keep)
+        remedy = (
+            f"What was fetched stays at {files[0]}: if that is what is wrong, remove it to fetch it anew."
+            if keep
+            else f"{files[0].name} is not kept: the same command fetches it anew."
+        )
+        raise InputError(f"{error} {remedy}") from error
+    _note_made(wanted, files, folder)
+
+
+def _verify(wanted: _Wanted) -> None:
+    try:
+        verify(wanted.what, wanted.path)
+    except InputError as error:
+        if wanted.source.url is None:
+            raise
+        raise InputError(f"{error} Remove {wanted.path}, and `fantasia-dask initialize` makes it anew.") from error
 
 
 def initialize_models(
@@ -126,15 +162,25 @@ def initialize_models(
     InputError
         If a model is unknown, lacks a layer that is asked for, or its weights are missing or damaged.
     """
-    from ..embed.models import check_layers, model_spec
+    _prepare(_models(config), offline=offline, check=check, tell=tell)
+
+
+def _prepare(specs: Sequence[ModelSpec], **options: Any) -> None:
     from ..embed.weights import prepare_models
+
+    prepare_models(specs, **options)
+
+
+def _models(config: Config) -> list[ModelSpec]:
+    """Describe the enabled models, refusing those that are unknown or lack a layer."""
+    from ..embed.models import check_layers, model_spec
 
     specs = []
     for key, model in config.embedding.enabled_models.items():
         spec = model_spec(key, model.checkpoint, model.family)
         check_layers(spec, model.layer_index)
         specs.append(spec)
-    prepare_models(specs, offline=offline, check=check, tell=tell)
+    return specs
 
 
 # What is missing ----------------------------------------------------------------------------------------------------
@@ -159,41 +205,6 @@ def _check_missing(missing: list[_Wanted], offline: bool) -> None:
         raise InputError(
             f"not on this machine: {named}. Run `fantasia-dask initialize CONFIG` where there is a network."
         )
-
-
-def _plan(remotes: dict[str, list[RemoteFile]], folder: Path) -> str:
-    """Say what is to be fetched, and how much disk it takes; `InputError` if there is not as much."""
-    parts, known, sure = [], 0, True
-    for what, files in remotes.items():
-        sizes = [remote_size(remote) for remote in files]
-        sure = sure and None not in sizes
-        total = sum(size or 0 for size in sizes)
-        known += total * ROOM[what]
-        told = _amount(total) if None not in sizes else "size not told"
-        parts.append(f"{what} ({', '.join(remote.url for remote in files)}, {told})")
-    room = folder
-    while not room.exists():
-        room = room.parent
-    free = shutil.disk_usage(room).free
-    text = f"to be fetched: {'; '.join(parts)}; takes {'up to' if sure else 'more than'} {_amount(known)} of disk"
-    if known > free:
-        raise InputError(f"{text}, and {room} has {_amount(free)} free: make room, or choose other folders.")
-    return f"{text}, {_amount(free)} are free"
-
-
-def _amount(size: float) -> str:
-    """Return an amount of bytes as people write it.
-
-    Examples
-    --------
-    >>> _amount(2_504_000_000)
-    '2.5 GB'
-    """
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.{0 if unit == 'bytes' else 1}f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 # What was made from what --------------------------------------------------------------------------------------------

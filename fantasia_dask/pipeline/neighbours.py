@@ -33,6 +33,9 @@ LOOKUP_VERSION = 1
 """Of what the lookup finds. Raise it by one with a change after which the same vectors and settings could give other
 hits, so that runs that are taken up look up again; a lookup that is only faster keeps it."""
 
+CLOSENESS_VERSION = 2
+"""Of what redundancy_mode: identity takes for close; likewise, for the runs that ask for it."""
+
 MOST_BYTES_AHEAD = 2**28
 """Of hits that are awaited at a time."""
 
@@ -125,6 +128,7 @@ class _Lookup:
             "limit_per_entry": self.k,
             "redundancy_filter": [config.redundancy_mode, config.redundancy_filter, config.alignment_coverage],
             "clusters": digest(*self.separation.labels) if self.separation.labels is not None else None,
+            **({"closeness_version": CLOSENESS_VERSION} if self.separation.is_close is not None else {}),
         }
 
     def blocks(self, parts: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:

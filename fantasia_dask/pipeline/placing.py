@@ -58,24 +58,15 @@ def _place_ontology(files: list[Path], aside: Path, path: Path) -> None:
 
 def _place_taxonomy(files: list[Path], aside: Path, path: Path) -> None:
     from ..archives import is_archive, unpack
+    from ..reference.dump_check import verify_dump
 
     if len(files) != 1 or not is_archive(files[0]):
         raise InputError(f"{files[0]} is no archive: expected NCBI's taxdump.tar.gz or new_taxdump.zip.")
     unpack(files[0], aside, lambda name: name.rpartition("/")[2] in DUMP_FILES)
     found = next((file.parent for file in sorted(aside.rglob(DUMP_FILES[0]))), aside)
-    _check_dump(found, files[0])
+    verify_dump(found, files[0])
     remove(path)
     found.replace(path)
-
-
-def _check_dump(folder: Path, named: Path) -> None:
-    for name in DUMP_FILES[:2]:
-        file = folder / name
-        if not file.is_file():
-            raise InputError(f"{named} has no {name}: expected an NCBI taxonomy dump.")
-        with file.open(encoding="utf-8", errors="replace") as text:
-            if text.readline().count("\t|") < 3:
-                raise InputError(f"{name} of {named} is no table of an NCBI taxonomy dump: fetch it again.")
 
 
 def _place_reference(
@@ -135,6 +126,7 @@ def verify(what: str, path: Path) -> None:
         Naming what is damaged.
     """
     from ..reference.bundle import verify_reference
+    from ..reference.dump_check import verify_dump
     from ..reference.obo import read_obo
 
     if what == "reference":
@@ -142,4 +134,4 @@ def verify(what: str, path: Path) -> None:
     elif what == "ontology":
         read_obo(path)
     else:
-        _check_dump(path, path)
+        verify_dump(path)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..progress import Progress
-from .job import Job
+from .job import Job, warn
 
 if TYPE_CHECKING:
     from ..store import EmbeddingStore
@@ -58,6 +58,13 @@ def separate(job: Job, store: EmbeddingStore, progress: Progress) -> Separation:
                 f"query {store.ids[unknown[0]]!r} has a vector but no sequence, which redundancy_filter compares: give "
                 "FASTA, or embeddings with their sequences."
             )
+    if lacking := int((donors == "").sum()):
+        outcome = (
+            "nothing shows that they are no copies, so they do not answer"
+            if config.redundancy_mode == "identity"
+            else "they are in no cluster, so they answer, copies among them too"
+        )
+        warn(f"{lacking} of {len(donors)} reference rows have no sequence for redundancy_filter to compare: {outcome}.")
     identity, coverage = config.redundancy_filter, config.alignment_coverage
     how: dict[str, Any] = {"threads": config.threads, "cache": config.base_directory / "cache" / "redundancy"}
     with progress.stage("redundancy", len(queries) + len(donors), "sequences") as advance:

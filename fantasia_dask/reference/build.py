@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, did_you_mean
 from ..schema import ANNOTATIONS, PROTEINS, Column, names
 from ..sequences import Protein
+from .dump_check import verify_dump
 from .lineages import taxonomy_table
 from .ncbi import dump_files
 from .obo import Ontology, read_obo
@@ -175,8 +176,9 @@ def annotated(
     codes = check_evidence(evidence)
     paths = [Path(p) for p in ([annotations] if isinstance(annotations, str | os.PathLike) else annotations)]
     graph = read_obo(ontology)
-    read = [read_annotations(path) for path in paths]
-    kept, annotation_counts = _annotate(proteins, read, graph, codes, paths)
+    accessions, wanted = frozenset(proteins["accession"]), frozenset((*codes, ""))
+    read = [read_annotations(path, proteins=accessions, evidence=wanted) for path in paths]
+    kept, annotation_counts = _annotate(proteins, read, graph, paths)
     table = _with_taxa(proteins, read)
     counts = counts | annotation_counts | {"taxa": int(table["taxon"].nunique())}
     return ReferenceTables(
@@ -200,6 +202,7 @@ def with_taxonomy(tables: ReferenceTables, dump: str | os.PathLike[str]) -> Refe
     InputError
         If the dump is incomplete or broken.
     """
+    verify_dump(dump)  # taxa that a cut dump lacks would pass for taxa that NCBI does not know
     taxa = set(tables.proteins["taxon"].tolist()) - {0}
     taxonomy = taxonomy_table(dump, taxa)
     counts = tables.counts | {"taxa_without_lineage": len(taxa - set(taxonomy["taxon"].tolist()))}
@@ -240,13 +243,11 @@ def _number_proteins(proteins: list[ReferenceProtein]) -> tuple[pd.DataFrame, di
 
 def _with_taxa(proteins: pd.DataFrame, sources: list[AnnotationSource]) -> pd.DataFrame:
     """Take the taxon of a protein from its annotations where its header names none."""
-    import pandas as pd
-
     if (proteins["taxon"] != 0).all():
         return proteins
-    table = pd.concat([source.table for source in sources])
-    table = table[table["taxon"] != 0].drop_duplicates("accession")
-    known = dict(zip(table["accession"], table["taxon"], strict=True))
+    known: dict[str, int] = {}
+    for source in sources:
+        known = source.taxa | known  # the first file that tells
     found = proteins["accession"].map(known).fillna(0).astype("int64")
     return proteins.assign(taxon=proteins["taxon"].where(proteins["taxon"] != 0, found))
 
@@ -255,10 +256,9 @@ def _annotate(
     proteins: pd.DataFrame,
     sources: list[AnnotationSource],
     graph: Ontology,
-    codes: tuple[str, ...],
     paths: list[Path],
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Choose annotations, one reason after another, and count what each of them takes away."""
+    """Bring the annotations that were kept to current terms, and count what that takes away."""
     import pandas as pd
 
     if not sources:
@@ -267,16 +267,8 @@ def _annotate(
     for source in sources:
         counts.update({f"annotations_{reason}": n for reason, n in source.counts.items()})
     table = pd.concat([source.table for source in sources], ignore_index=True)
-
-    chosen = table["evidence"].isin((*codes, ""))
-    counts["annotations_other_evidence"] = int((~chosen).sum())
-    table = table[chosen]
-
     number = table["accession"].map(proteins.set_index("accession")["protein"])
-    counts["annotations_other_protein"] = int(number.isna().sum())
-    table = table.assign(protein=number)[number.notna()].astype({"protein": "int64"})
-
-    table, id_counts = current_annotations(table, graph)
+    table, id_counts = current_annotations(table.assign(protein=number.astype("int64")), graph)
     counts.update(id_counts)
     table = table.rename(columns={"reference": "source"})[names(ANNOTATIONS)]
     duplicate = table.duplicated()
@@ -298,13 +290,22 @@ def _nothing_left(
 ) -> str:
     """Tell why no annotation is left, with an example from each side."""
     where = ", ".join(map(str, paths))
-    example = next((source.table["accession"].iloc[0] for source in sources if len(source.table)), "none")
-    return (
-        f"no annotation of {where} can be used: of {counts['annotations_read']} lines "
-        f"{counts['annotations_other_evidence']} have other evidence codes and {counts['annotations_other_protein']} "
-        f"are of proteins that are not in the FASTA (annotated: {example!r}, "
-        f"FASTA: {proteins['accession'].iloc[0]!r})."
-    )
+    example = next((source.example for source in sources if source.example), "none")
+    reasons = [
+        (counts["annotations_not"], "say what a protein does not do (NOT)"),
+        (counts["annotations_no_data"], "say that nothing is known (ND)"),
+        (counts["annotations_other_evidence"], "have other evidence codes"),
+        (
+            counts["annotations_other_protein"],
+            f"are of other proteins ({example!r}, where the reference has {proteins['accession'].iloc[0]!r})",
+        ),
+        (
+            sum(counts[f"annotations_{kind}_dropped"] for kind in ("alternative", "obsolete", "unknown")),
+            "have terms that the ontology does not have",
+        ),
+    ]
+    told = ", ".join(f"{n} {reason}" for n, reason in reasons if n) or "there are none"
+    return f"no annotation of {where} can be used: of {counts['annotations_read']} lines {told}."
 
 
 def current_annotations(table: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, dict[str, int]]:

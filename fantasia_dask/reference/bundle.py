@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,18 +21,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._version import __version__
 from ..errors import InputError
 from ..interchange import import_vectors
-from ..locations import as_path, is_remote, reachable
+from ..locations import as_path, check_writable, is_remote, is_url, reachable
 from ..schema import ANNOTATIONS, PROTEINS, RELATIONS, SUBSETS, TAXONOMY, TERMS, Column, Space
 from ..store import EmbeddingStore, open_store, remove, space_from
 from .build import ReferenceTables, typed
-from .checksums import CHECKSUMS, file_digest, verify_checksums, verify_files, write_checksums
+from .checksums import CHECKSUMS, file_digest, verified_bytes, verify_checksums, verify_files, write_checksums
 from .lineages import Taxonomy
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "terms": TERMS,
     "relations": RELATIONS,
 }
+OF_YOUR_OWN = "put the reference into a folder of your own"
 MAY_LACK: dict[str, tuple[Column, ...]] = {"taxonomy": TAXONOMY, "subsets": SUBSETS}
 """Tables that a bundle may do without."""
 
@@ -76,12 +78,17 @@ class Reference:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
-        # Parquet would hand out other values for a flipped bit, without a word.
-        if not is_remote(self.path):
-            verify_files(self.path, file.name)
+        # Parquet would hand out other values for a flipped bit, without a word. What comes over a network is compared
+        # as it came: read twice, it may be whole once only.
         try:
-            with reachable(file), file.open("rb") as content:
-                return typed(pd.read_parquet(content, engine="pyarrow"), (TABLES | MAY_LACK)[name])
+            with reachable(file):
+                if is_remote(file):
+                    content: IO[bytes] = io.BytesIO(verified_bytes(self.path, file.name))
+                else:
+                    verify_files(self.path, file.name)
+                    content = file.open("rb")
+                with content:
+                    return typed(pd.read_parquet(content, engine="pyarrow"), (TABLES | MAY_LACK)[name])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise InputError(f"{file} cannot be read ({error}): fetch or build the reference again.") from error
 
@@ -129,8 +136,7 @@ class Reference:
         """The vectors; ids are the first accession of each row."""
         with reachable(self.path):
             # Chunks have checksums of their own; what describes them has not.
-            if not is_remote(self.path):
-                verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
+            verify_files(self.path, f"{EMBEDDINGS}/*zarr.json")
             told = [space_from(space) for space in self.manifest["spaces"]] if is_remote(self.path) else None
             return open_store(self.path / EMBEDDINGS, told)
 
@@ -212,6 +218,22 @@ def write_reference(
 
 
 def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to make a bundle where none can be, or where something is that may not be replaced.
+
+    Raises
+    ------
+    InputError
+    """
+    if is_url(path):
+        raise InputError(f"{path} is an address, and a reference is made on this machine: name a folder, and copy it.")
+    try:
+        _check_replaceable(path, overwrite)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): {OF_YOUR_OWN}.") from error
+    check_writable(path, OF_YOUR_OWN)
+
+
+def _check_replaceable(path: Path, overwrite: bool) -> None:
     if not path.exists() and not path.is_symlink():
         return
     if path.is_dir() and not any(path.iterdir()):
@@ -291,6 +313,8 @@ def _read_manifest(path: Path) -> dict[str, Any] | None:
     """Return the manifest of a bundle; None if the folder holds none, or one of something else."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise InputError(f"{path / MANIFEST} cannot be read ({error.strerror}): change its permissions.") from error
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
@@ -321,7 +345,8 @@ def open_reference(path: str | os.PathLike[str], storage_options: Mapping[str, A
     with reachable(path):
         if not (path / MANIFEST if is_remote(path) else path).exists():
             raise InputError(
-                f"{path} does not exist: expected a reference, as `fantasia-dask reference build` makes it."
+                f"{path} does not exist: expected a reference, as `fantasia-dask reference build`, `fantasia-dask "
+                "reference import` or `fantasia-dask initialize` makes it."
             )
         manifest = _read_manifest(path)
     if manifest is None:

@@ -9,16 +9,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import InputError
+from ..locations import is_remote
 
-__all__ = ["CHECKSUMS", "file_digest", "verify_checksums", "verify_files", "write_checksums"]
+__all__ = ["CHECKSUMS", "file_digest", "verified_bytes", "verify_checksums", "verify_files", "write_checksums"]
 
 CHECKSUMS = "checksums.json"
 
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): change its permissions.") from error
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -45,8 +49,26 @@ def _read_checksums(folder: Path) -> dict[str, str]:
     return digests
 
 
+def verified_bytes(folder: Path, name: str) -> bytes:
+    """Read one file of a folder or URL whole, and return what has the right checksum.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged.
+    """
+    expected = _read_checksums(folder).get(name)
+    try:
+        content = (folder / name).read_bytes()
+    except FileNotFoundError:
+        content, expected = b"", None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise InputError(f"{folder / name} is damaged or missing: fetch or build the reference again.")
+    return content
+
+
 def verify_files(folder: Path, pattern: str) -> None:
-    """Compare the files of a folder whose names fit a pattern (``*`` stands for any text) with their checksums.
+    """Compare the files of a folder or URL whose names fit a pattern (``*`` stands for any text) with their checksums.
 
     Raises
     ------
@@ -54,6 +76,10 @@ def verify_files(folder: Path, pattern: str) -> None:
         Naming the first that is missing or damaged, or if there is none.
     """
     expected = {name: digest for name, digest in _read_checksums(folder).items() if fnmatchcase(name, pattern)}
+    if is_remote(folder):
+        for name in expected or (pattern,):
+            verified_bytes(folder, name)
+        return
     for name, digest in expected.items() or ((pattern, ""),):
         path = folder / name
         if path.is_symlink() or not path.is_file() or file_digest(path) != digest:

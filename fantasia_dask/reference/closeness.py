@@ -31,9 +31,11 @@ SHOWN = 5e-5
 class CloseTest:
     """Tell of pairs of queries and donors whether they are at or above an identity.
 
-    They are when their global alignment has that share of equal columns; or, with a coverage, when their local
-    alignment has it and is at least as long as that share of the shorter sequence; or when they are among the pairs
-    known already. A donor whose sequence is not known cannot be shown to be no copy, so it counts as close.
+    They are when their global alignment has that share of equal columns; or when their local alignment has it and is
+    long enough: with a coverage, at least that share of the shorter sequence; without one, so long that its equal
+    columns alone are the identity's share of the shorter sequence, which is then a piece of the longer one; or when
+    they are among the pairs known already. A donor whose sequence is not known cannot be shown to be no copy, so it
+    counts as close.
 
     Parameters
     ----------
@@ -50,7 +52,8 @@ class CloseTest:
     --------
     >>> import pandas as pd
     >>> def align(pairs):  # of equal lengths, without gaps
-    ...     return pd.DataFrame({"identity": [np.mean([x == y for x, y in zip(*pair)]) for pair in pairs]})
+    ...     same = [np.mean([x == y for x, y in zip(*pair)]) for pair in pairs]
+    ...     return pd.DataFrame({"identity": same, "identity_sw": same, "alignment_length_sw": 8})
     >>> test = CloseTest(["MKTAYIAK"], ["MKTAYIAR", "MKTWWWWW"], identity=0.8, coverage=0, align=align)
     >>> test(np.array([0, 0]), np.array([0, 1]))
     array([ True, False])
@@ -115,12 +118,10 @@ class CloseTest:
 
     def _close(self, pairs: Sequence[tuple[int, int]], table: pd.DataFrame) -> np.ndarray:
         least = self.identity - SHOWN
-        close = table["identity"].to_numpy() >= least
-        if self.coverage:
-            shorter = np.array([min(len(self.queries[q]), len(self.donors[r])) for q, r in pairs])
-            long_enough = table["alignment_length_sw"].to_numpy() >= self.coverage * shorter
-            close |= long_enough & (table["identity_sw"].to_numpy() >= least)
-        return close
+        shorter = np.array([min(len(self.queries[q]), len(self.donors[r])) for q, r in pairs])
+        columns, alike = table["alignment_length_sw"].to_numpy(), table["identity_sw"].to_numpy()
+        covered = columns >= self.coverage * shorter if self.coverage else columns * alike >= least * shorter
+        return (table["identity"].to_numpy() >= least) | (covered & (alike >= least))
 
 
 def may_be_close(query: str, donor: str, identity: float, coverage: float) -> bool:
@@ -143,6 +144,8 @@ def may_be_close(query: str, donor: str, identity: float, coverage: float) -> bo
     True
     >>> may_be_close("MKTAYIAKQRQISFVK", "AAAAAAAAAAAAAAAA", 0.9, 0.8)
     False
+    >>> may_be_close("MKTAYIAKQRQISFVK", "AKQRQ", 0.9, 0)
+    True
     """
     shorter, longer = sorted((len(query), len(donor)))
     least = identity - SHOWN
@@ -150,9 +153,9 @@ def may_be_close(query: str, donor: str, identity: float, coverage: float) -> bo
     # The columns of a global alignment are no fewer than the longer sequence, its equal ones no more than the shorter.
     if shorter >= least * longer:
         words.append(_word(longer, least))
-    if coverage:
-        words.append(_word(max(1, math.ceil(coverage * shorter)), least))
-    return bool(words) and _share(query, donor, min(words))
+    # A local alignment has as many columns as the coverage demands, or as it has equal ones.
+    words.append(_word(max(1, math.ceil((coverage or least) * shorter - 1e-9)), least))
+    return _share(query, donor, min(words))
 
 
 def _word(columns: int, identity: float) -> int:

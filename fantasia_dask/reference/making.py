@@ -12,9 +12,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..lock import only_run
+from ..mishaps import told_plainly
 from ..progress import Progress
 from ..store import remove
-from .bundle import check_free
+from .bundle import OF_YOUR_OWN, check_free
 
 __all__ = ["identity", "making"]
 
@@ -51,8 +52,8 @@ def making(
     """
     # One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
     folder = out.with_name(f".{out.name}.making")
-    remedies = ("give the reference another name", "put the reference into a folder of your own")
-    with only_run(folder / LOCK, progress.line, remedies):
+    remedies = ("give the reference another name", OF_YOUR_OWN)
+    with told_plainly(out), only_run(folder / LOCK, progress.line, remedies):
         try:
             check_free(out, overwrite)
         except InputError:

@@ -9,17 +9,71 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..errors import InputError, did_you_mean
+from .dump_check import verify_dump
 
-__all__ = ["Taxa", "dump_files", "is_number", "lineages_from_dump", "merged_taxa", "open_dump", "resolve_taxa"]
+__all__ = [
+    "Taxa",
+    "dump_files",
+    "is_number",
+    "lineages_from_dump",
+    "merged_taxa",
+    "nearest_taxon",
+    "open_dump",
+    "resolve_taxa",
+    "taxon_of",
+]
 
 Taxa: TypeAlias = Iterable[int | str]
 """NCBI taxon numbers, or names, as a configuration lists them."""
+
+LARGEST = 10_000_000
+"""NCBI numbers in order, and had come to three million in 2026: a larger number is a slip, of no release to come."""
 
 
 def is_number(word: int | str) -> bool:
     """Tell whether a word is a taxon's number, not its name."""
     text = str(word).strip()
     return text.isascii() and text.isdigit() and len(text) < 12
+
+
+def taxon_of(word: int | str) -> int:
+    """Return the number that a word is.
+
+    Raises
+    ------
+    InputError
+        If NCBI has not come to that number.
+    """
+    taxon = int(word)
+    if taxon > LARGEST:
+        raise InputError(f"{taxon} is no taxon: NCBI's numbers are below {LARGEST:,}; expected one such as 9606.")
+    return taxon
+
+
+def nearest_taxon(taxon: int, names: Mapping[int, str]) -> str:
+    """Return a sentence that names the taxa whose numbers are one slip away, or an empty string.
+
+    A slip is a digit too many, too few, another one, or two that have changed places. Of several, the first three of
+    `names` are given.
+
+    Examples
+    --------
+    >>> nearest_taxon(9660, {9606: "Homo sapiens", 4932: ""})
+    ' Did you mean 9606 (Homo sapiens)?'
+    >>> nearest_taxon(562, {9606: "Homo sapiens"})
+    ''
+    """
+    text = str(taxon)
+    heads = [(text[:i], text[i:]) for i in range(len(text) + 1)]
+    slips = {head + tail[1:] for head, tail in heads} | {
+        head + tail[1] + tail[0] + tail[2:] for head, tail in heads if len(tail) > 1
+    }
+    for digit in "0123456789":
+        slips |= {head + digit + tail for head, tail in heads} | {head + digit + tail[1:] for head, tail in heads}
+    slipped = {int(slip) for slip in slips if slip} - {taxon}
+    near = [number for number in names if number in slipped]
+    shown = " or ".join(f"{number} ({names[number]})" if names[number] else str(number) for number in near[:3])
+    return f" Did you mean {shown}?" if shown else ""
 
 
 def dump_files(folder: str | os.PathLike[str] | None) -> tuple[Path, ...]:
@@ -90,12 +144,12 @@ def resolve_taxa(words: Taxa, folder: str | os.PathLike[str], *, likely: Iterabl
     found: list[int] = []
     for word in words:
         if is_number(word):
-            taxon = int(word)
+            taxon = taxon_of(word)
             current = _merged(database).get(taxon, taxon)
             if current not in database.taxid2parent:
                 raise InputError(
                     f"{folder} knows no taxon {taxon}: expected an NCBI number, or a newer dump."
-                    + did_you_mean(str(taxon), map(str, likely))
+                    + nearest_taxon(taxon, {near: database.taxid2name.get(near, "") for near in sorted(set(likely))})
                 )
             found.append(current)
         else:
@@ -153,5 +207,5 @@ def _database(folder: Path, absolute: Path, stamp: tuple[int, ...]) -> Any:
             nodes_dmp=str(nodes), names_dmp=str(names), merged_dmp=str(merged) if merged.is_file() else None
         )
     except (OSError, ValueError, IndexError, KeyError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"{folder} is no whole NCBI taxonomy dump ({reason}): fetch it again.") from error
+        verify_dump(folder)  # says where it is broken
+        raise InputError(f"{folder} is no whole NCBI taxonomy dump ({error!r}): fetch it again.") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from ..errors import InputError, did_you_mean
+from ..errors import FantasiaWarning, InputError, did_you_mean
 from ..schema import RELATIONS, SUBSETS, TERMS, names
 from ..sequences import open_text
 
@@ -53,7 +54,12 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
     Raises
     ------
     InputError
-        If the file is not OBO, holds no term, or its is_a and part_of edges run in a circle.
+        If the file is not OBO, holds no term, is cut, or its is_a and part_of edges run in a circle.
+
+    Warns
+    -----
+    FantasiaWarning
+        If relations lead to terms that the file does not have: a part of it may be missing, or it is a part itself.
 
     Examples
     --------
@@ -64,13 +70,18 @@ def read_obo(path: str | os.PathLike[str]) -> Ontology:
     [['GO:1', 'root', ''], ['GO:2', 'root', 'GO:1']]
     """
     path = Path(path)
-    graph = _parse(path)
-    defined = {go_id: term for go_id, term in graph.nodes(data=True) if "name" in term}
-    if not defined:
-        raise InputError(f"{path} holds no term: expected an ontology in OBO format, with [Term] stanzas.")
+    graph, defined = _parse(path)
     _check_acyclic(graph, path)
+    relations = _relations(graph, defined)
+    if nowhere := graph.number_of_edges() - len(relations):
+        warnings.warn(
+            f"{nowhere} of {graph.number_of_edges()} relations of {path} lead to terms that it does not have, and are "
+            "left out: fetch it again if it should be whole.",
+            FantasiaWarning,
+            stacklevel=2,
+        )
     release = str(graph.graph.get("data-version") or "")
-    return Ontology(_terms(defined), _relations(graph, defined), _subsets(defined), release)
+    return Ontology(_terms(defined), relations, _subsets(defined), release)
 
 
 def slim_terms(slim: str | os.PathLike[str], subsets: pd.DataFrame | None = None) -> list[str]:
@@ -99,7 +110,7 @@ def slim_terms(slim: str | os.PathLike[str], subsets: pd.DataFrame | None = None
     if subsets is not None and slim in known:
         return list(subsets["go_id"][subsets["subset"] == slim])
     if Path(slim).is_file():
-        terms = read_obo(slim).terms
+        terms = _terms(_parse(Path(slim))[1])  # a slim may leave out what is between its terms
         return list(terms["go_id"][~terms["obsolete"] & (terms["replaced_by"] == "")])
     named = ", ".join(name for name in known if "slim" in name) or "none: its GO file had none"
     raise InputError(
@@ -108,17 +119,57 @@ def slim_terms(slim: str | os.PathLike[str], subsets: pd.DataFrame | None = None
     )
 
 
-def _parse(path: Path) -> networkx.MultiDiGraph:
+def _parse(path: Path) -> tuple[networkx.MultiDiGraph, dict[str, dict[str, Any]]]:
+    """Read a file whole; return its graph, and the terms in it that have a name."""
     import obonet
 
     with open_text(path) as text, _quiet():
+        lines = _Lines(text)
         try:
-            return obonet.read_obo(text, ignore_obsolete=False)
+            graph = obonet.read_obo(lines, ignore_obsolete=False)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             reason = " ".join(str(error).split())[:120]
             raise InputError(
                 f"{path} cannot be read as OBO ({reason}): expected 'tag: value' lines and one id per [Term]."
             ) from error
+    defined = {go_id: term for go_id, term in graph.nodes(data=True) if "name" in term}
+    if not defined:
+        raise InputError(f"{path} holds no term: expected an ontology in OBO format, with [Term] stanzas.")
+    if why := _cut(lines):
+        raise InputError(f"{path} is cut: {why}. Fetch it again.")
+    return graph, defined
+
+
+class _Lines:
+    """The lines of a file as obonet takes them, of which the last stanza is remembered."""
+
+    def __init__(self, text: TextIO):
+        self._text = text
+        self.stanza: list[str] = []
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the file to whoever opened it."""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._text:
+            if line.startswith("["):
+                self.stanza.clear()
+            self.stanza.append(line)
+            yield line
+
+
+def _cut(lines: _Lines) -> str:
+    """Tell how the last lines show that more should follow; an empty string where they do not."""
+    last = lines.stanza[-1]
+    if not last.endswith("\n"):
+        return f"it ends in the middle of a line, {last[:40]!r}"
+    if not lines.stanza[0].startswith("[Term]"):
+        return ""
+    tags = {line.partition(":")[0] for line in lines.stanza}
+    return "" if {"id", "name"} <= tags else "its last term has no name"
 
 
 @contextmanager

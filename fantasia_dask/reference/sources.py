@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,20 +129,40 @@ class AnnotationSource:
         Columns `ANNOTATION_COLUMNS`, in the order of the file, without the lines counted below.
     counts : dict of str to int
         ``read`` lines; ``not`` (the protein does *not* have the function) and ``no_data`` (evidence ND: a curator
-        looked and found nothing), both left out.
+        looked and found nothing), both left out; ``other_evidence`` and ``other_protein``, where a choice was given.
+    taxa : dict of str to int
+        The first taxon that the file names for each protein, whatever the evidence.
+    example : str
+        The first accession of the file; an empty string when it names none.
     """
 
     table: pd.DataFrame
     counts: dict[str, int]
+    taxa: dict[str, int]
+    example: str
 
 
-def read_annotations(path: str | os.PathLike[str]) -> AnnotationSource:
+def read_annotations(
+    path: str | os.PathLike[str],
+    *,
+    proteins: Container[str] | None = None,
+    evidence: Container[str] | None = None,
+) -> AnnotationSource:
     """Read GO annotations, plain or packed: GAF 2.0 to 2.2, GPAD 1.0 to 2.0, a table, or lists of GO ids.
 
     A table has a header line, is separated by tabs or commas and needs the columns `accession` and `go_id`; `aspect`,
     `evidence`, `qualifier`, `taxon`, `reference` and `date` are read where they are there, any other column is left
     alone. Lists, as goPredSim has them, are lines of an accession, a tab and GO ids separated by commas. What a format
     does not tell stays empty; the aspect is the ontology's anyway.
+
+    Parameters
+    ----------
+    path
+        Every line is read and checked; memory is taken by those that are kept alone.
+    proteins : container of str, optional
+        Accessions whose annotations are kept; by default all.
+    evidence : container of str, optional
+        Evidence codes that are kept, ``""`` among them where none is told; by default all but ND.
 
     Raises
     ------
@@ -151,7 +171,7 @@ def read_annotations(path: str | os.PathLike[str]) -> AnnotationSource:
     """
     path = Path(path)
     with open_text(path) as text:
-        return _collect(_records(AnnotationLines(text, path)))
+        return _collect(_records(AnnotationLines(text, path)), proteins, evidence)
 
 
 def _records(lines: AnnotationLines) -> Iterator[list[str]]:
@@ -172,22 +192,41 @@ def _records(lines: AnnotationLines) -> Iterator[list[str]]:
     )
 
 
-def _collect(records: Iterator[list[str]]) -> AnnotationSource:
-    """Leave out what is no annotation, and count it."""
+def _collect(
+    records: Iterator[list[str]], proteins: Container[str] | None, evidence: Container[str] | None
+) -> AnnotationSource:
+    """Leave out what is no annotation, or not asked for, and count it."""
     import pandas as pd
 
     counts = {"read": 0, "not": 0, "no_data": 0}
-    kept = []
+    counts |= {"other_evidence": 0} if evidence is not None else {}
+    counts |= {"other_protein": 0} if proteins is not None else {}
+    columns: list[list[str]] = [[] for _ in ANNOTATION_COLUMNS]
+    taxa: dict[str, int] = {}
+    once: dict[str, str] = {}
+    example = ""
     for record in records:
         counts["read"] += 1
-        if "NOT" in record[4].split("|"):
+        accession, code, qualifier, taxon = record[0], record[3], record[4], record[5]
+        if "NOT" in qualifier.split("|"):
             counts["not"] += 1
-        elif record[3] == "ND":
+            continue
+        if code == "ND":
             counts["no_data"] += 1
+            continue
+        example = example or accession
+        ours = proteins is None or accession in proteins
+        if ours and taxon != "0":
+            taxa.setdefault(accession, int(taxon))
+        if evidence is not None and code not in evidence:
+            counts["other_evidence"] += 1
+        elif not ours:
+            counts["other_protein"] += 1
         else:
-            kept.append(record)
-    table = pd.DataFrame(kept, columns=ANNOTATION_COLUMNS).astype("str")
-    return AnnotationSource(table.astype({"taxon": "int64"}), counts)
+            for column, value in zip(columns, record, strict=True):
+                column.append(once.setdefault(value, value))  # most texts come again and again
+    table = pd.DataFrame(dict(zip(ANNOTATION_COLUMNS, columns, strict=True)), dtype="str")
+    return AnnotationSource(table.astype({"taxon": "int64"}), counts, taxa, example)
 
 
 def _list_records(lines: AnnotationLines) -> Iterator[list[str]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FantasiaWarning, InputError, did_you_mean
 from .lineages import Taxonomy
-from .ncbi import Taxa, is_number, lineages_from_dump, merged_taxa, resolve_taxa
+from .ncbi import Taxa, is_number, lineages_from_dump, merged_taxa, nearest_taxon, resolve_taxa, taxon_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,12 +65,14 @@ def protein_mask(
     Raises
     ------
     InputError
-        If a taxon is unknown, or descendants are asked for without lineages, a taxonomy or a dump.
+        If a dump does not know a taxon, nobody knows a name, a number is larger than NCBI's, or descendants are asked
+        for without lineages, a taxonomy or a dump.
 
     Warns
     -----
     FantasiaWarning
-        If the taxonomy does not know a number: it may be no taxon at all, or one without a protein in the reference.
+        If there is no dump and a number is that of no protein, and of no ancestor of one: a clade of which the
+        reference has no protein, or a slip. Only a dump can tell them apart.
 
     Examples
     --------
@@ -85,6 +87,11 @@ def protein_mask(
     words = included or excluded
     if not words:
         return np.ones(len(proteins), bool)
+    if descendants and lineages is None and taxonomy is None and dump is None:
+        raise InputError(
+            "descendants of a taxon are not known, as the reference carries no lineages: set taxonomy_dump to a folder "
+            "with NCBI's nodes.dmp and names.dmp, or get_descendants: false."
+        )
     taxa = proteins["taxon"].to_numpy()
     distinct = {int(taxon) for taxon in np.unique(taxa)}
     merged: Mapping[int, int]
@@ -94,6 +101,7 @@ def protein_mask(
         chosen, merged = _carried_numbers(words, taxonomy, proteins), taxonomy.merged
     else:
         chosen, merged = _numbers(words, proteins), {}
+        _warn_of_strangers(chosen - {taxon for lineage in (lineages or {}).values() for taxon in lineage}, proteins)
     known: Lineages = {taxon: (taxon, merged.get(taxon, taxon)) for taxon in distinct}
     if descendants or (descendants is None and (lineages is not None or taxonomy is not None)):
         known = _lineages(lineages, taxonomy, dump, distinct)
@@ -110,38 +118,45 @@ def _lineages(
         return lineages
     if dump is not None:
         return lineages_from_dump(dump, taxa)
-    if taxonomy is not None:
-        return taxonomy.lineages
-    raise InputError(
-        "descendants of a taxon are not known, as the reference carries no lineages: set taxonomy_dump to a folder "
-        "with NCBI's nodes.dmp and names.dmp, or get_descendants: false."
-    )
+    assert taxonomy is not None
+    return taxonomy.lineages
 
 
 def _current_numbers(words: Taxa, dump: str | os.PathLike[str], likely: Iterable[int]) -> set[int]:
     """Bring words to current numbers, and keep the merged ones too: a protein may still bear the old number."""
     words = list(words)
-    return set(resolve_taxa(words, dump, likely=likely)) | {int(word) for word in words if is_number(word)}
+    return set(resolve_taxa(words, dump, likely=likely)) | {taxon_of(word) for word in words if is_number(word)}
 
 
 def _carried_numbers(words: Taxa, taxonomy: Taxonomy, proteins: pd.DataFrame) -> set[int]:
     """Bring words to current numbers, merged ones kept, with what the reference knows of its own taxa."""
     chosen = _numbers(words, proteins, taxonomy.names)
-    bearing = {int(taxon) for taxon in proteins["taxon"].unique()}
-    for taxon in sorted(chosen - bearing - set(taxonomy.merged) - taxonomy.taxa):
+    _warn_of_strangers(chosen - set(taxonomy.merged) - taxonomy.taxa, proteins, taxonomy.names)
+    return chosen | {taxonomy.merged[taxon] for taxon in chosen if taxon in taxonomy.merged}
+
+
+def _warn_of_strangers(
+    taxa: Iterable[int], proteins: pd.DataFrame, names: Mapping[str, Iterable[int]] | None = None
+) -> None:
+    """Tell of numbers that nothing in the reference has, and of those that may have been meant."""
+    organisms = proteins[["taxon", "organism"]].drop_duplicates("taxon").sort_values("taxon")
+    named = {int(taxon): str(organism) for taxon, organism in organisms.itertuples(index=False)}
+    for name, borne_by in (names or {}).items():  # ancestors come after the taxa that proteins are of
+        named |= {taxon: named.get(taxon) or name for taxon in borne_by}
+    named.pop(UNKNOWN, None)
+    for taxon in sorted(set(taxa) - {int(taxon) for taxon in proteins["taxon"].unique()}):
         warnings.warn(
-            f"taxon {taxon} is none of the reference's, nor an ancestor of one: no protein is filtered by it."
-            + did_you_mean(str(taxon), map(str, bearing)),
+            f"taxon {taxon} is of no protein in the reference, nor an ancestor of one that it knows, so that "
+            f"it chooses none.{nearest_taxon(taxon, named)}",
             FantasiaWarning,
             stacklevel=4,
         )
-    return chosen | {taxonomy.merged[taxon] for taxon in chosen if taxon in taxonomy.merged}
 
 
 def _numbers(words: Taxa, proteins: pd.DataFrame, names: Mapping[str, Iterable[int]] | None = None) -> set[int]:
     """Bring numbers, organisms' names and other `names` (lower case) to taxon numbers."""
     words = list(words)
-    numbers = {int(word) for word in words if is_number(word)}
+    numbers = {taxon_of(word) for word in words if is_number(word)}
     unread = [str(word).strip() for word in words if not is_number(word)]
     if unread:
         by_name = {name: set(taxa) for name, taxa in (names or {}).items()}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fantasia_dask import cli, resumable
+from fantasia_dask.embed import weights
 from fantasia_dask.errors import InputError
 from fantasia_dask.pipeline.initialize import initialize
 from fantasia_dask.progress import Progress
@@ -70,7 +71,7 @@ def given(web, sample, sample_config, tmp_path, lite):
     places = {name: str(tmp_path / "made" / name) for name in ("reference", "ontology", "taxonomy_dump")}
 
     def make(**changes):
-        return sample_config(**places, **(sources | {key.replace("__", "."): value for key, value in changes.items()}))
+        return sample_config(**(places | sources | {key.replace("__", "."): value for key, value in changes.items()}))
 
     return make
 
@@ -172,31 +173,99 @@ def test_initialize__a_web_page(given, web, path):
 @pytest.mark.parametrize(
     ("path", "content", "match"),
     [
-        ("/go.obo", b"no ontology at all", "cannot be read as OBO|holds no term"),
-        ("/taxdump.tar.gz", b"no archive", "cannot be unpacked"),
-        ("/lite.zip", b"PK no archive", "cannot be unpacked"),
+        (
+            "/go.obo",
+            b"no ontology at all",
+            "(cannot be read as OBO|holds no term).* go.obo is not kept: the same",
+        ),
+        (
+            "/taxdump.tar.gz",
+            b"no archive",
+            "cannot be unpacked.* taxdump.tar.gz is not kept: the same command",
+        ),
+        (
+            "/lite.zip",
+            b"PK no archive",
+            "cannot be unpacked.* stays at .*downloads.*: if that is what is wrong",
+        ),
     ],
 )
 def test_initialize__other_content(given, web, tmp_path, path, content, match):
     right = web.pages[path]
     web.put(path, content)
     config = given()
-    refused(config, rf"({match}).* It was fetched to .*downloads.*: remove it there to fetch it anew")
+    refused(config, match)
     assert not config.reference.exists()
     web.pages[path] = right
-    shutil.rmtree(tmp_path / "downloads")
+    (tmp_path / "downloads" / "reference" / "lite.zip").unlink(missing_ok=True)
     prepare(config)
+
+
+def test_initialize__half_a_taxonomy_is_not_placed_and_comes_again(given, web, sample, tmp_path):
+    """Half of nodes.dmp reads as a dump: its donors would have no ancestors, and pass any filter."""
+    shutil.copytree(sample / "taxonomy", tmp_path / "half")
+    lines = (sample / "taxonomy" / "nodes.dmp").read_bytes().splitlines(keepends=True)
+    (tmp_path / "half" / "nodes.dmp").write_bytes(b"".join(lines[: len(lines) // 2]))
+    right = web.pages["/taxdump.tar.gz"]
+    web.put("/taxdump.tar.gz", tar_of(tmp_path / "half"))
+    config = given()
+    refused(config, r"taxdump.tar.gz is no whole NCBI taxonomy dump: taxon \d+ .* nodes.dmp.* fetches it anew")
+    assert not config.taxonomy_dump.exists()
+    assert not any("lite.zip" in path for path in web.got), "the reference is not fetched in vain"
+    web.pages["/taxdump.tar.gz"] = right
+    prepare(config)
+    assert prepare(config, offline=True)
+    shutil.copy(tmp_path / "half" / "nodes.dmp", config.taxonomy_dump)
+    refused(config, r"taxonomy_dump is no whole NCBI taxonomy dump.* Remove .*taxonomy_dump, and", offline=True)
+    shutil.rmtree(config.reference)
+    refused(config, r"taxonomy_dump is no whole NCBI taxonomy dump.* Remove .*taxonomy_dump, and")
+    shutil.rmtree(config.taxonomy_dump)
+    prepare(config)
+
+
+def test_initialize__what_a_server_sent_wrong_is_no_measure_of_what_it_sends_later(given, web, tmp_path, lite):
+    """The checksum of the first download holds from then on, but not that of one which was of no use."""
+    web.put("/lite.zip", b"PK no archive")
+    refused(given(), "cannot be unpacked")
+    (tmp_path / "downloads" / "reference" / "lite.zip").unlink()
+    web.put("/lite.zip", lite)
+    prepare(given())
+
+
+def test_initialize__places_that_cannot_be_written(given, web, tmp_path):
+    (tmp_path / "file").write_text("")
+    for name in ("reference", "ontology", "taxonomy_dump"):
+        refused(given(**{name: str(tmp_path / "file" / "made")}), "made cannot be written, as .*file is no folder")
+    refused(given(sources__folder=str(tmp_path / "file" / "downloads")), "cannot be written, as .*file is no folder")
+    with pytest.raises(InputError, match="reference in an override is an address, 's3://bucket/reference'"):
+        given(reference="s3://bucket/reference")
+    assert web.asked == []
+
+
+def test_initialize__weights_of_models_are_part_of_the_plan(given, web, monkeypatch):
+    monkeypatch.setattr(weights, "is_cached", lambda spec: spec.local)
+    models = {"embedding.models.Prot-T5-half.layer_index": [0]}
+    monkeypatch.setattr(weights, "fetch_checkpoint", lambda spec: (_ for _ in ()).throw(InputError("no network")))
+    config, told = given(**models), []
+    with pytest.raises(InputError, match="no network"):
+        initialize(config, tell=told.append, progress=QUIET)
+    assert "model Prot-T5-half (Rostlab/prot_t5_xl_half_uniref50-enc, 2.4 GB); takes up to 2.4 GB of disk" in told[0]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=2_000_000_000))
+    refused(config, r"2.4 GB of disk, and .* has 2.0 GB free: make room")
 
 
 def test_initialize__archives_of_something_else(given, web, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "readme.txt").write_text("x")
     web.put("/taxdump.tar.gz", tar_of(tmp_path / "other"))
-    refused(given(), "has no nodes.dmp")
+    refused(given(), "taxdump.tar.gz has no nodes.dmp")
     (tmp_path / "other" / "nodes.dmp").write_text("1,1,root\n")
     (tmp_path / "other" / "names.dmp").write_text("x")
     web.put("/taxdump2.tar.gz", tar_of(tmp_path / "other"))
-    refused(given(sources__taxonomy_dump__url=web.address + "/taxdump2.tar.gz"), "no table of an NCBI taxonomy dump")
+    refused(
+        given(sources__taxonomy_dump__url=web.address + "/taxdump2.tar.gz"),
+        "taxdump2.tar.gz is no whole NCBI taxonomy dump: line 1 of nodes.dmp is cut, or",
+    )
 
 
 def test_initialize__hostile_archive(given, web, tmp_path):

@@ -284,7 +284,7 @@ def test_run__threshold_and_taxa(simulated, lookup_config, run_quietly):
     with pytest.raises(InputError, match="taxonomy_dump"):
         run_quietly(lookup_config(prefix="below", taxonomy_ids_to_exclude=[4751], get_descendants=True))
     nobody = lookup_config(prefix="nobody", taxonomy_ids_included_exclusively=[1])
-    with pytest.raises(InputError, match="passes the taxonomy filter"):
+    with pytest.raises(InputError, match="passes the taxonomy filter"), pytest.warns(match="taxon 1 is of no protein"):
         run_quietly(nobody)
     assert not nobody.run_folder.exists()
 

@@ -95,8 +95,13 @@ def test_collect__several_files_of_annotations(sources, tmp_path):
 
 def test_collect__nothing_left(sources):
     sources["annotations"].write_text("accession\tgo_id\tevidence\nQ1\tGO:0000001\tIDA\n")
+    with pytest.raises(InputError, match=r"1 are of other proteins \('Q1', where the reference has 'P1'\)"):
+        collect(**sources)
+    head = "accession\tgo_id\tevidence\tqualifier\n"
+    sources["annotations"].write_text(f"{head}P1\tGO:0000001\tIDA\tNOT\nP1\tGO:0000001\tND\t\nP1\tGO:1\tIDA\t\n")
     with pytest.raises(
-        InputError, match=r"1 are of proteins that are not in the FASTA \(annotated: 'Q1', FASTA: 'P1'\)"
+        InputError,
+        match=r"of 3 lines 1 say what a protein does not do \(NOT\), 1 say that nothing is known \(ND\), 1 have terms",
     ):
         collect(**sources)
     with pytest.raises(InputError, match="no file of annotations"):

@@ -195,25 +195,36 @@ def test_import_dump__golden_with_ontology(golden, golden_reference, tmp_path):
         pd.testing.assert_frame_equal(mine, theirs)
 
 
+@pytest.fixture(scope="module", params=["python", pytest.param("pg_restore", marks=needs_pg_restore)])
+def imported(request, shared, tmp_path_factory):
+    """The golden dump as a bundle, read either way."""
+    out = tmp_path_factory.mktemp(request.param) / "imported"
+    return import_reference(shared / "golden/inputs/pis.backup", out, reader=request.param, progress=QUIET).path
+
+
 @pytest.mark.shared
-def test_import_dump__lookups_are_those_of_fantasia(golden, tmp_path):
+@pytest.mark.parametrize("case", ["cosine_k5", "euclidean_k5", "threshold", "tax_exclude", "multi"])
+def test_import_dump__lookups_are_those_of_fantasia(golden, imported, tmp_path, case):
     import warnings
 
     from fantasia_dask import load_config, run
 
-    import_reference(golden / "inputs" / "pis.backup", tmp_path / "imported", progress=QUIET)
-    theirs = golden / "outputs" / "cosine_k5"
+    theirs = golden / "outputs" / case
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         settings = {
             "base_directory": str(tmp_path / "runs"),
-            "reference": str(tmp_path / "imported"),
+            "reference": str(imported),
             "donors": "all",
             "raw_csv": True,
         }
         config = load_config(theirs / "config.yaml", settings)
         run(config, progress=QUIET)
-    files = sorted(path.relative_to(theirs) for path in (theirs / "raw_results").rglob("*.csv"))
+    ours, files = (
+        sorted(path.relative_to(home) for path in (home / "raw_results").rglob("*.csv"))
+        for home in (config.run_folder, theirs)
+    )
+    assert ours == files
     assert files
     for file in files:
         order = ["distance", "protein_id", "go_id", "evidence_code"]

@@ -154,9 +154,18 @@ def test_merge__other_release(tmp_path):
         "data-version: new\nontology: go\n\n[Term]\nid: GO:3\nname: three\nnamespace: biological_process\n"
         "alt_id: GO:2\n"
     )
-    merged = merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
+    with pytest.warns(FantasiaWarning, match=r"2 of 4 annotations have no current term in .*go\.obo: left out"):
+        merged = merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
     assert lines_of(merged) == [("P3", "GO:3", "IDA"), ("Q2", "GO:3", "IDA")]
     assert merged.manifest["go_release"] == "new"
+
+
+def test_merge__an_ontology_that_knows_no_term(tmp_path):
+    a, b = make(tmp_path, "a", A, A_LINES), make(tmp_path, "b", B, B_LINES)
+    (tmp_path / "go.obo").write_text("data-version: x\nontology: go\n\n[Term]\nid: GO:9\nname: nine\n")
+    with pytest.raises(InputError, match=r"no annotation of .* has a term in .*go\.obo"):
+        merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
+    assert not (tmp_path / "out").exists()
 
 
 # subset -------------------------------------------------------------------------------------------------------------
@@ -202,6 +211,7 @@ def test_subset__evidence_and_date(a, tmp_path):
     assert early.manifest["counts"]["annotations_too_late"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:taxon 562 is of no protein")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -211,6 +221,8 @@ def test_subset__evidence_and_date(a, tmp_path):
         ({"evidence": ["ABC"]}, "ABC"),
         ({"before": "last year"}, "YYYY-MM-DD"),
         ({"before": "2020-13-01"}, "YYYY-MM-DD"),
+        ({"before": "2010-02-31"}, "'2010-02-31' is no date"),
+        ({}, "nothing is chosen of .*: expected --taxon, --evidence, --before or --accessions"),
         ({"before": "19990101"}, "no annotation"),
     ],
 )
@@ -231,6 +243,15 @@ def test_subset__accessions_that_are_not_there(a, tmp_path):
     chosen.write_text("\n")
     with pytest.raises(InputError, match="lists no accession"):
         subset_reference(a, tmp_path / "other", accessions=chosen, progress=QUIET)
+    chosen.write_text("P1\nP2\tGO:1\n")
+    with pytest.raises(InputError, match=r"line 2 of .* has more than an accession \('P2\\tGO:1'\): expected one per"):
+        subset_reference(a, tmp_path / "other", accessions=chosen, progress=QUIET)
+
+
+def test_subset__before_a_day_where_nothing_has_a_date(tmp_path):
+    undated = make(tmp_path, "a", A, [(*line[:3], "") for line in A_LINES])
+    with pytest.raises(InputError, match=r"no annotation of .* has a date, which --before needs: FANTASIA's dumps"):
+        subset_reference(undated, tmp_path / "out", before="2020-01-31", progress=QUIET)
 
 
 def test_commands(a, tmp_path):
@@ -257,5 +278,5 @@ def test_commands(a, tmp_path):
     )
     assert part.exit_code == 0
     assert open_reference(tmp_path / "part").proteins["accession"].tolist() == ["Q1", "Q2", "Q3"]
-    with pytest.raises(InputError, match="no reference that can be imported"):
+    with pytest.raises(InputError, match=r"no reference that can be imported \(it is a reference already\)"):
         runner.invoke(cli, ["reference", "import", str(a), str(tmp_path / "no")], catch_exceptions=False)

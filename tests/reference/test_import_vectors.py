@@ -224,7 +224,7 @@ def test_import_gopredsim__with_fasta(gopredsim):
     reference = given(gopredsim, fasta=gopredsim / "r.fasta")
     assert reference.rows == 2
     (gopredsim / "r.fasta").write_text(">other\nMKT\n")
-    with pytest.raises(InputError, match="annotated: 'A1', FASTA: 'other'"):
+    with pytest.raises(InputError, match="of other proteins \\('A1', where the reference has 'other'\\)"):
         given(gopredsim, fasta=gopredsim / "r.fasta", overwrite=True)
     assert verify_reference(gopredsim / "out")
 

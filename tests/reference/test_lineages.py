@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from fantasia_dask.cli import cli
 from fantasia_dask.errors import InputError
 from fantasia_dask.reference import (
     Taxonomy,
@@ -84,6 +86,17 @@ def test_bundle__without_lineages_is_as_before(tables, embeddings, tmp_path):
     assert not (reference.path / "taxonomy.parquet").exists()
     assert reference.taxonomy is None
     assert "lineages     none: clades need a taxonomy dump" in describe(reference.path)
+
+
+def test_subset__a_clade_by_the_lineages_that_the_reference_carries(sources, embeddings, dump, tmp_path):
+    tables = collect(**sources, taxonomy_dump=dump)
+    whole = write_reference(tmp_path / "whole", tables=tables, embeddings=embeddings).path
+    shutil.rmtree(dump)
+    command = ["reference", "subset", str(whole), str(tmp_path / "fungi"), "--taxon", "Fungi"]
+    assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
+    assert open_reference(tmp_path / "fungi").proteins["accession"].tolist() == ["P1"]
+    with pytest.raises(InputError, match=r"'Fungy'.*Did you mean fungi"):
+        subset_reference(whole, tmp_path / "out", taxa=["Fungy"])
 
 
 def test_bundle__lineages_survive_subset_and_merge(tables, embeddings, dump, tmp_path):

@@ -7,8 +7,10 @@ import logging
 
 import pytest
 
-from fantasia_dask.errors import InputError
+from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.reference.obo import read_obo, slim_terms
+
+pytestmark = pytest.mark.filterwarnings("ignore:1 of 4 relations of")
 
 OBO = """format-version: 1.2
 data-version: releases/2024-01-01
@@ -130,6 +132,31 @@ def test_slim__real_slim_on_the_whole_graph(shared):
         closest = {a for a in found if not any(a in nx.descendants(edges, b) for b in found - {a})}
         assert mapped[go_id] == sorted(closest)
     assert sum(map(bool, mapped.values())) > 250
+
+
+def test_read_obo__cut_anywhere(tmp_path):
+    """A file that ends between two terms reads as a smaller one; what is lost shows in relations to nowhere."""
+    with pytest.raises(InputError, match=r"is cut: it ends in the middle of a line, 'is_a: GO:1 !"):
+        read_obo(written(tmp_path, OBO[: OBO.index("GO:1 ! molecular") + 6]))
+    with pytest.raises(InputError, match=r"is cut: its last term has no name"):
+        read_obo(written(tmp_path, OBO[: OBO.index("name: binding")]))
+    with pytest.warns(FantasiaWarning, match=r"1 of 4 relations of .*x\.obo lead to terms that it does not have"):
+        read_obo(written(tmp_path, OBO))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["go_2024.obo.gz", "goslim_generic.obo", "smell.obo"])
+def test_read_obo__real_ones_are_whole_and_their_halves_are_not(shared, tmp_path, name):
+    file = shared / "data/ontology" / name
+    read_obo(file)
+    text = gzip.decompress(file.read_bytes()) if name.endswith("gz") else file.read_bytes()
+    (tmp_path / "half.obo").write_bytes(text[: len(text) // 2])
+    with pytest.raises(InputError, match="is cut"):
+        read_obo(tmp_path / "half.obo")
+    if name.startswith("go_"):
+        (tmp_path / "half.obo").write_bytes(text[: text.index(b"\n[Term]", len(text) // 2)])
+        with pytest.warns(FantasiaWarning, match=r"\d+ of \d+ relations of .* lead to terms"):
+            read_obo(tmp_path / "half.obo")
 
 
 def test_read_obo__gz_is_the_same(tmp_path):

@@ -6,9 +6,13 @@ import csv
 import gzip
 from collections import Counter
 
+import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from fantasia_dask.reference import collect
+from fantasia_dask.cli import cli
+from fantasia_dask.reference import collect, open_reference, protein_mask, verify_reference
 
 pytestmark = pytest.mark.shared
 
@@ -30,10 +34,18 @@ def go_lines(shared):
     return current, obsolete, alternative
 
 
-def test_three_gafs_with_the_yeast_proteome(shared, go_lines):
+@pytest.fixture(scope="module")
+def gafs(shared):
+    return [shared / f"data/gaf/{name}.goa.gz" for name in ("S_cerevisiae", "E_coli", "A_mellifera")]
+
+
+@pytest.fixture(scope="module")
+def tables(shared, gafs):
+    return collect(shared / "data/fasta/yeast.fasta.gz", gafs, shared / "data/ontology/go_2024.obo.gz")
+
+
+def test_three_gafs_with_the_yeast_proteome(shared, go_lines, gafs, tables):
     data = shared / "data"
-    gafs = [data / f"gaf/{name}.goa.gz" for name in ("S_cerevisiae", "E_coli", "A_mellifera")]
-    tables = collect(data / "fasta/yeast.fasta.gz", gafs, data / "ontology/go_2024.obo.gz")
     with gzip.open(data / "fasta/yeast.fasta.gz", "rt") as text:
         yeast = {line.split("|")[1] for line in text if line.startswith(">")}
     codes = {"EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "HTP", "HDA", "HMP", "HGI", "HEP", "TAS", "IC"}
@@ -73,3 +85,27 @@ def test_three_gafs_with_the_yeast_proteome(shared, go_lines):
     assert set(zip(accession, *columns, strict=True)) == kept
     assert tables.counts["proteins"] == len(yeast) == 6067
     assert tables.counts["rows"] == tables.proteins["sequence"].nunique()
+
+
+def test_three_gafs_build_a_bundle(shared, gafs, tables, tmp_path):
+    """The whole way, by the command: with real vectors of the proteome, brought along."""
+    data = shared / "data"
+    npz = data / "embeddings/yeast_UP000002311_unirep256.npz"
+    command = ["reference", "build", str(tmp_path / "yeast"), "--fasta", str(data / "fasta/yeast.fasta.gz")]
+    command += [part for gaf in gafs for part in ("--annotations", str(gaf))]
+    command += ["--ontology", str(data / "ontology/go_2024.obo.gz"), "--taxonomy-dump", str(data / "taxonomy")]
+    command += ["--model", "UniRep", "--layer", "0", "--embeddings", str(npz), "--vectors-key", "last_mean"]
+    assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
+    assert verify_reference(tmp_path / "yeast")
+    reference = open_reference(tmp_path / "yeast")
+    for name in ("proteins", "annotations", "terms", "relations"):
+        pd.testing.assert_frame_equal(getattr(reference, name), getattr(tables, name).reset_index(drop=True))
+    counts = reference.manifest["counts"]
+    assert tables.counts.items() <= counts.items()
+    with np.load(npz) as held:
+        brought = dict(zip(held["ids"].tolist(), held["last_mean"], strict=True))
+    expected = np.stack([brought[accession] for accession in reference.store.ids])
+    np.testing.assert_array_equal(reference.vectors("UniRep", 0).compute(), expected)
+    # 4932 is the species of the strain that the proteome is of.
+    fungi = protein_mask(reference.proteins, include=["Fungi"], taxonomy=reference.taxonomy, descendants=True)
+    assert fungi.all()

@@ -57,6 +57,39 @@ def test_read_proteins__two_headers_of_one_accession(tmp_path):
         read_proteins(fasta(tmp_path, ">sp|P1|A\nMK\n>tr|P1|B\nMK\n"))
 
 
+def test_read_annotations__only_what_is_asked_for(tmp_path):
+    """What is counted, and in which order, is as if all were read and chosen from afterwards."""
+    lines = [
+        changed(),
+        changed(c6="IEA"),
+        changed(c1="P2", c6="IEA"),
+        changed(c1="P2"),
+        changed(c3="NOT|enables"),
+        changed(c6="ND"),
+        changed(c1="P3", c6="IEA", c12="taxon:4932"),
+    ]
+    source = read_annotations(gaf(tmp_path, *lines), proteins={"P1", "P3"}, evidence={"IDA", ""})
+    assert source.counts == {"read": 7, "not": 1, "no_data": 1, "other_evidence": 3, "other_protein": 1}
+    assert source.table["accession"].tolist() == ["P1"]
+    # The taxon of a protein is known from any of its lines.
+    assert source.taxa == {"P1": 9606, "P3": 4932}
+    assert source.example == "P1"
+
+
+def test_read_annotations__memory_is_that_of_what_is_kept(tmp_path):
+    import tracemalloc
+
+    read_annotations(gaf(tmp_path, GAF_LINE))  # what is imported on the way
+    file = gaf(tmp_path, *(changed(c1=f"Q{i}", c5=f"PMID:{i}") for i in range(20_000)), GAF_LINE)
+    tracemalloc.start()
+    try:
+        assert len(read_annotations(file, proteins={"P1"}).table) == 1
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000, "20,000 lines take 14 MB as lists"
+
+
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
 def test_gaf__one_line(tmp_path, version):
     source = read_annotations(gaf(tmp_path, GAF_LINE, header=f"!a comment\n!gaf-version:{version}\n!another"))

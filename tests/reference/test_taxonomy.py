@@ -8,6 +8,7 @@ import pytest
 
 from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.reference import lineages_from_dump, resolve_taxa
+from fantasia_dask.reference.dump_check import verify_dump
 from fantasia_dask.reference.lineages import Taxonomy, taxonomy_table
 from fantasia_dask.reference.taxonomy import donor_rows, protein_mask
 
@@ -47,15 +48,15 @@ def dump(tmp_path):
 
 def test_protein_mask__exact(proteins):
     assert protein_mask(proteins).all()
-    assert protein_mask(proteins, exclude=[559292, 1]).tolist() == [False, True, True, True, False]
+    assert protein_mask(proteins, exclude=[559292, 10090]).tolist() == [False, False, True, True, False]
     assert protein_mask(proteins, exclude=["559292"]).tolist() == [False, True, True, True, False]
     assert protein_mask(proteins, include=[559292]).tolist() == [True, False, False, False, False]
 
 
 def test_protein_mask__an_unknown_taxon_passes_no_list(proteins):
     """As in FANTASIA, where a comparison with no value is never true (golden case tax_exclude)."""
-    assert not protein_mask(proteins, exclude=[7227])[4]
-    assert not protein_mask(proteins, include=[9606])[4]
+    assert not protein_mask(proteins, exclude=[10090])[4]
+    assert not protein_mask(proteins, include=[10090])[4]
     assert protein_mask(proteins)[4]
 
 
@@ -67,7 +68,8 @@ def test_protein_mask__include_overrides_exclude(proteins):
 def test_protein_mask__a_clade_only_with_descendants(proteins):
     lineages = {559292: (559292, 4932, 4751), 515849: (515849, 4751)}
     of_known_taxon = [True, True, True, True, False]
-    assert protein_mask(proteins, exclude=[4751]).tolist() == of_known_taxon
+    with pytest.warns(FantasiaWarning, match="taxon 4751 is of no protein"):
+        assert protein_mask(proteins, exclude=[4751]).tolist() == of_known_taxon
     assert protein_mask(proteins, exclude=[4751], lineages=lineages).tolist() == [False, True, True, False, False]
     assert protein_mask(proteins, exclude=[4751], lineages=lineages, descendants=False).tolist() == of_known_taxon
     with pytest.raises(InputError, match="taxonomy_dump"):
@@ -135,7 +137,7 @@ def test_dump__the_users_files_stay(dump):
         ("nodes.dmp", "562\t|\t2\t|\tx\t|\n2\t|\t562\t|\tx\t|\n", "in a circle at 562"),
         ("nodes.dmp", "<html>\n", "no whole NCBI taxonomy dump"),
         ("names.dmp", "1\n", "no whole NCBI taxonomy dump"),
-        ("merged.dmp", "395\t|\t999\t|\n", "no whole NCBI taxonomy dump"),
+        ("merged.dmp", "395\t|\t999\t|\n", "no whole NCBI taxonomy dump: taxon 395 of merged.dmp became 999"),
         ("nodes.dmp", None, "nodes.dmp is missing"),
     ],
 )
@@ -150,6 +152,36 @@ def test_dump__broken(dump, file, text, match):
         lineages_from_dump(dump, [562])
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "match"),
+    [
+        ("nodes.dmp", lambda text: text[: len(text) // 2], "line 4 of nodes.dmp is cut"),
+        ("nodes.dmp", lambda text: "".join(text.splitlines(True)[:1] + text.splitlines(True)[2:]), "taxon 562 has no "),
+        ("nodes.dmp", lambda text: "".join(text.splitlines(True)[:-1]), "taxon 4932 of names.dmp is not in nodes.dmp"),
+        ("nodes.dmp", lambda text: text.replace("562", "five", 1), "line 3 of nodes.dmp has no number"),
+        ("nodes.dmp", lambda text: "", "nodes.dmp is empty"),
+        ("names.dmp", lambda text: text[:-3], "line 8 of names.dmp is cut"),
+        ("merged.dmp", lambda text: text.replace("562", "563"), "taxon 395 of merged.dmp became 563"),
+    ],
+)
+def test_verify_dump__a_part_is_missing(dump, file, change, match):
+    verify_dump(dump)
+    (dump / file).write_text(change((dump / file).read_text()))
+    with pytest.raises(InputError, match=f"no whole NCBI taxonomy dump: {match}"):
+        verify_dump(dump)
+
+
+@pytest.mark.shared
+def test_verify_dump__real_one(shared, tmp_path):
+    verify_dump(shared / "data/taxonomy")
+    for name in ("nodes.dmp", "names.dmp"):
+        (tmp_path / name).write_bytes((shared / "data/taxonomy" / name).read_bytes())
+    lines = (tmp_path / "nodes.dmp").read_bytes().splitlines(keepends=True)
+    (tmp_path / "nodes.dmp").write_bytes(b"".join(lines[: len(lines) // 2]))
+    with pytest.raises(InputError, match=r"taxon \d+ has no parent in nodes\.dmp \(\d+ is missing\)"):
+        verify_dump(tmp_path)
+
+
 def test_dump__without_descendants_a_merged_number_is_its_new_one(dump):
     old = pd.DataFrame({"taxon": [395, 562, 83333, 4932], "organism": [""] * 4})
     for taxon in (395, 562):
@@ -158,8 +190,21 @@ def test_dump__without_descendants_a_merged_number_is_its_new_one(dump):
 
 
 def test_dump__an_unknown_number_is_compared_with_the_references(dump, proteins):
-    with pytest.raises(InputError, match=r"knows no taxon 559922.*Did you mean 559292\?"):
+    with pytest.raises(InputError, match=r"knows no taxon 559922.*Did you mean 559292"):
         protein_mask(proteins, exclude=[559922], dump=dump)
+
+
+@pytest.mark.parametrize("how", ["dump", "taxonomy", "neither"])
+@pytest.mark.parametrize("which", ["exclude", "include"])
+def test_protein_mask__a_number_beyond_those_of_ncbi(dump, proteins, carried, how, which):
+    known = {"dump": {"dump": dump}, "taxonomy": {"taxonomy": carried}, "neither": {}}[how]
+    with pytest.raises(InputError, match="99999999 is no taxon: NCBI's numbers are below 10,000,000"):
+        protein_mask(proteins, **{which: [99999999]}, **known)
+
+
+def test_protein_mask__a_number_that_nothing_has_and_no_lineages(proteins):
+    with pytest.warns(FantasiaWarning, match=r"taxon 10900 .*Did you mean 10090 \(Mus musculus\)\?"):
+        assert protein_mask(proteins, exclude=[10900])[1]
 
 
 @pytest.fixture
@@ -182,8 +227,11 @@ def test_taxonomy__filters_as_its_dump_does(dump, carried):
 
 def test_taxonomy__what_it_does_not_know(carried):
     table = pd.DataFrame({"taxon": [4932, 562], "organism": ["yeast", "E. coli"]})
-    with pytest.warns(FantasiaWarning, match=r"taxon 4923 is none of the reference's.*Did you mean 4932"):
+    with pytest.warns(FantasiaWarning, match=r"taxon 4923 is of no protein.*Did you mean 4932 \(yeast\)\?"):
         assert protein_mask(table, exclude=[4923], taxonomy=carried, descendants=True).all()
+    # A clade without a protein in the reference; whether there is one, only a dump could tell.
+    with pytest.warns(FantasiaWarning, match=r"taxon 33208 is of no protein in the reference.*chooses none\.$"):
+        assert protein_mask(table, exclude=[33208], taxonomy=carried, descendants=True).all()
     with pytest.raises(InputError, match=r"'Fungy'.*Did you mean fungi"):
         protein_mask(table, exclude=["Fungy"], taxonomy=carried)
 

@@ -19,11 +19,15 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...archives import is_archive
 from ...errors import InputError
 from ...interchange import recognise
+from ...locations import is_url
 from ...progress import Progress
+from ...sequences import open_text
 from ..build import with_taxonomy
-from ..bundle import write_reference
+from ..bundle import is_reference, write_reference
+from ..dump_check import verify_dump
 from ..making import identity, making
 from .archive import is_dump
 from .fantasia_dump import import_dump
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_reference", "kind_of", "merge_references", "subset_reference"]
 
+PACKED = {b"\x1f\x8b": "gunzip", b"BZh": "bunzip2", b"\xfd7zXZ": "unxz", b"\x28\xb5\x2f\xfd": "unzstd"}
 PLAIN_DUMPS = (b"--\n-- PostgreSQL", b"-- PostgreSQL", b"--\r\n-- PostgreSQL")
 
 
@@ -53,16 +58,29 @@ def kind_of(source: str | os.PathLike[str]) -> str:
     InputError
         If it does not exist or is none of these.
     """
+    import h5py
+
     path = Path(source)
-    if not path.exists():
-        raise InputError(f"{path} does not exist: expected a reference to import.")
+    if is_url(path):
+        raise InputError(
+            f"{path} is an address, and a file on this machine is expected: `fantasia-dask initialize` fetches and "
+            "imports what a configuration names below sources.reference.url."
+        )
+    _check_readable(path)
     if is_dump(path):
         return "dump"
     if is_lite(path):
         return "lite"
+    if is_archive(path):
+        raise InputError(
+            f"{path} is an archive: unpack it first, and import what is in it (`fantasia-dask initialize` unpacks what "
+            "it fetches)."
+        )
     try:
         recognise(path)
     except InputError as error:
+        if path.is_file() and h5py.is_hdf5(path):  # it is known what is wrong with it
+            raise
         raise InputError(
             f"{path} is no reference that can be imported{_looks_like(path)}: expected FANTASIA's database dump "
             "(pg_dump -Fc or -Ft), FANTASIA-Lite's folder, or vectors (HDF5, npz, Zarr) with --annotations."
@@ -70,12 +88,26 @@ def kind_of(source: str | os.PathLike[str]) -> str:
     return "vectors"
 
 
+def _check_readable(path: Path) -> None:
+    try:
+        if not path.exists():
+            raise InputError(f"{path} does not exist: expected a reference to import.")
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            path.open("rb").close()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): change its permissions.") from error
+
+
 def _looks_like(path: Path) -> str:
     """Name what is often taken for a reference."""
     if path.is_dir():
-        return ""
+        return " (it is a reference already)" if is_reference(path) else ""
     with path.open("rb") as file:
         first = file.read(64).lstrip()
+    if packed := next((name for magic, name in PACKED.items() if first.startswith(magic)), ""):
+        return f" (it is packed: unpack it with {packed})"
     if first.startswith(PLAIN_DUMPS):
         return " (a dump in plain SQL)"
     return " (a web page)" if first[:1] == b"<" else ""
@@ -140,6 +172,11 @@ def import_reference(
     listed = [annotations] if isinstance(annotations, str | os.PathLike) else list(annotations)
     kind = kind_of(source)
     _check_options(kind, source, listed, fasta, model, layer)
+    for path in (*listed, *(path for path in (fasta, ontology) if path is not None)):
+        with open_text(path) as text:
+            text.readline()
+    if taxonomy_dump is not None:  # read last, when the vectors have been: a broken one is found now
+        verify_dump(taxonomy_dump)
     progress = progress or Progress()
     common: dict[str, Any] = {"ontology": ontology, "evidence": evidence, "profile": profile, "progress": progress}
     named: dict[str, Any] = {"fasta": fasta, "model": model, "layer": layer}

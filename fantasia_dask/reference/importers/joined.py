@@ -51,13 +51,16 @@ def import_joined(
     """
     if ontology is None:
         raise InputError(f"{source} has no GO graph, and its annotations need one: give it with --ontology.")
+    files = list(annotations)
     table = vector_table(source, model, layer, key, profile or "unknown")
-    if fasta is not None:
-        tables = collect(fasta, annotations, ontology, evidence=evidence)
-    else:
-        proteins = _proteins(table, source)
-        counts = {"proteins": len(proteins), "rows": int(proteins["row"].nunique())}
-        tables = annotated(proteins, counts, annotations, ontology, evidence=evidence, sources=_files(source))
+    with progress.stage("reading annotations", len(files), "files") as advance:
+        if fasta is not None:
+            tables = collect(fasta, files, ontology, evidence=evidence)
+        else:
+            proteins = _proteins(table, source)
+            counts = {"proteins": len(proteins), "rows": int(proteins["row"].nunique())}
+            tables = annotated(proteins, counts, files, ontology, evidence=evidence, sources=_files(source))
+        advance(len(files))
     number_of = _numbers(table, tables, source)
     return tables, place_vectors([(table, number_of)], tables, scratch, source, progress)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import FantasiaWarning, InputError
 from ...progress import Progress
 from ...schema import ANNOTATIONS, PROTEINS, RELATIONS, TERMS, Space, names
 from ..build import ReferenceTables, current_annotations, typed
@@ -195,6 +196,18 @@ def _merge_tables(
     if ontology is not None:
         graph = read_obo(ontology)
         annotations, counts = current_annotations(merged.annotations, graph)
+        dropped = len(merged.annotations) - len(annotations)
+        if annotations.empty:
+            raise InputError(
+                f"no annotation of {a.path} and {b.path} has a term in {ontology}: give the GO graph that they were "
+                "made with, or a newer one."
+            )
+        if dropped:
+            warnings.warn(
+                f"{dropped} of {len(merged.annotations)} annotations have no current term in {ontology}: left out.",
+                FantasiaWarning,
+                stacklevel=2,
+            )
         merged = replace(
             merged,
             annotations=typed(annotations.drop_duplicates(), ANNOTATIONS),

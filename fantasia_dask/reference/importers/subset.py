@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Container
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["subset_reference"]
 
+COLUMNS = re.compile(r"[\s,;]")
 DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
@@ -53,9 +55,10 @@ def subset_reference(
     out
         The folder to make.
     taxa
-        NCBI numbers or names to keep; with their descendants when a dump is given, else exactly these.
+        NCBI numbers or names to keep; with their descendants when the reference carries lineages or a dump is given,
+        else exactly these.
     taxonomy_dump : path, optional
-        Folder of an NCBI dump.
+        Folder of an NCBI dump, where the reference carries no lineages, or older ones.
     evidence : collection of str, optional
         Evidence codes to keep; annotations without a code are kept.
     before : str, optional
@@ -69,13 +72,19 @@ def subset_reference(
     Raises
     ------
     InputError
-        If nothing is left, or a choice cannot be understood.
+        If nothing is chosen or left, or a choice cannot be understood.
     """
+    taxa = list(taxa)
+    if not taxa and evidence is None and before is None and accessions is None:
+        raise InputError(
+            f"nothing is chosen of {source}: expected --taxon, --evidence, --before or --accessions. A whole "
+            "reference is copied as any folder is."
+        )
     reference = open_reference(source)
     progress = progress or Progress()
     with making(Path(out), overwrite, progress) as scratch:
-        kept = _chosen_proteins(reference, list(taxa), taxonomy_dump, accessions)
-        lines, counts = _chosen_annotations(reference.annotations, evidence, before)
+        kept = _chosen_proteins(reference, taxa, taxonomy_dump, accessions)
+        lines, counts = _chosen_annotations(reference, evidence, before)
         proteins, old_rows = _renumbered(reference.proteins[kept])
         tables = _tables(reference, proteins, lines, counts)
         with progress.stage("copying vectors", len(old_rows) * len(reference.spaces), "vectors") as advance:
@@ -91,9 +100,10 @@ def _chosen_proteins(
 ) -> np.ndarray:
     """Tell which proteins stay: shape (proteins,), bool."""
     proteins = reference.proteins
-    kept = protein_mask(proteins, include=taxa, descendants=True if dump is not None else None, dump=dump)
+    descendants = True if dump is not None else None
+    kept = protein_mask(proteins, include=taxa, descendants=descendants, dump=dump, taxonomy=reference.taxonomy)
     if accessions is not None:
-        wanted = _read_accessions(Path(accessions))
+        wanted = _read_accessions(Path(accessions), set(proteins["accession"]))
         found = proteins["accession"].isin(wanted)
         if not found.any():
             raise InputError(
@@ -112,25 +122,40 @@ def _chosen_proteins(
     return kept
 
 
-def _read_accessions(path: Path) -> list[str]:
+def _read_accessions(path: Path, known: Container[str]) -> list[str]:
+    wanted: dict[str, None] = {}
     with open_text(path) as text:
-        wanted = list(dict.fromkeys(line.strip() for line in text if line.strip()))
+        for number, line in enumerate(text, 1):
+            accession = line.strip()
+            if accession not in known and COLUMNS.search(accession):
+                raise InputError(
+                    f"line {number} of {path} has more than an accession ({accession[:60]!r}): expected one per line, "
+                    "and nothing else."
+                )
+            if accession:
+                wanted[accession] = None
     if not wanted:
         raise InputError(f"{path} lists no accession: expected one per line.")
-    return wanted
+    return list(wanted)
 
 
 def _chosen_annotations(
-    lines: pd.DataFrame, evidence: Collection[str] | None, before: str | None
+    reference: Reference, evidence: Collection[str] | None, before: str | None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    counts = {}
+    lines, counts = reference.annotations, {}
+    day = None if before is None else _day(before)
+    if day is not None and not (lines["date"] != "").any():
+        raise InputError(
+            f"no annotation of {reference.path} has a date, which --before needs: FANTASIA's dumps have none; build "
+            "the reference from GAF, GPAD or a table with dates."
+        )
     if evidence is not None:
         right = lines["evidence"].isin((*check_evidence(evidence), ""))
         counts["annotations_other_evidence"] = int((~right).sum())
         lines = lines[right]
-    if before is not None:
+    if day is not None:
         dated = lines["date"] != ""
-        early = dated & (lines["date"] < _day(before))
+        early = dated & (lines["date"] < day)
         counts["annotations_without_date"] = int((~dated).sum())
         counts["annotations_too_late"] = int((dated & ~early).sum())
         lines = lines[early]
@@ -146,9 +171,12 @@ def _day(text: str) -> str:
     '20200131'
     """
     match = DATE.fullmatch(text.strip())
-    if not match or not ("01" <= match[2] <= "12" and "01" <= match[3] <= "31"):
-        raise InputError(f"{text!r} is no date: expected YYYY-MM-DD, such as 2020-01-31.")
-    return "".join(match.groups())
+    try:
+        if match and date(*map(int, match.groups())):
+            return "".join(match.groups())
+    except ValueError:  # the 30th of February
+        pass
+    raise InputError(f"{text!r} is no date: expected YYYY-MM-DD, such as 2020-01-31.")
 
 
 def _renumbered(proteins: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:

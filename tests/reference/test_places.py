@@ -1,0 +1,154 @@
+"""Places that cannot be read or written: one sentence and exit code 2, before any work is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from fantasia_dask import cli, locations
+from fantasia_dask.errors import InputError
+from fantasia_dask.reference import importers, open_reference
+
+
+@pytest.fixture
+def sample(root):
+    return root / "fantasia_dask" / "sample"
+
+
+def command(name, sample, out):
+    made = sample / "reference"
+    return {
+        "merge": ["merge", str(made), str(made), out],
+        "subset": ["subset", str(made), out, "--taxon", "9606"],
+        "build": ["build", out, "--fasta", str(sample / "reference.fasta"), "--ontology", str(sample / "go.obo"),
+                  "--annotations", str(sample / "annotations.tsv"), "--model", "Tiny-ESM2", "--family", "esm2",
+                  "--checkpoint", str(sample / "tiny-esm2")],
+    }[name]  # fmt: skip
+
+
+@pytest.fixture
+def sentence(capsys):
+    """Run a command that fails, and return what it says."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["reference", *arguments])
+        assert caught.value.code == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1
+        return lines[0]
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["merge", "subset", "build"])
+def test_out__cannot_be_written(name, sample, tmp_path, sentence, monkeypatch):
+    (tmp_path / "file").write_text("")
+    assert "as " in sentence(*command(name, sample, str(tmp_path / "file" / "a" / "out")))
+    assert "out is an address, and a reference is made on this machine" in sentence(
+        *command(name, sample, "s3://bucket/out")
+    )
+    monkeypatch.setattr(locations.os, "access", lambda path, mode: Path(path) != tmp_path)
+    told = sentence(*command(name, sample, str(tmp_path / "new" / "out")))
+    assert told.endswith(f"as {tmp_path} is not writable: put the reference into a folder of your own.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+    assert not Path("s3:").exists()
+
+
+@pytest.mark.shared
+def test_import__out_cannot_be_written(golden, tmp_path, sentence):
+    dump = str(golden / "inputs" / "pis.backup")
+    (tmp_path / "file").write_text("")
+    assert f"as {tmp_path / 'file'} is no folder" in sentence("import", dump, str(tmp_path / "file" / "out"))
+    assert "is an address" in sentence("import", dump, "s3://bucket/out")
+    assert "cannot be written" in sentence("import", dump, "/proc/out")
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """Have a file refuse to be read, also by those who may read everything."""
+
+    def close(file):
+        opened = Path.open
+
+        def denied(self, *arguments, **named):
+            if self == file:
+                raise PermissionError(13, "Permission denied", os.fspath(file))
+            return opened(self, *arguments, **named)
+
+        monkeypatch.setattr(Path, "open", denied)
+
+    return close
+
+
+def test_source__cannot_be_read(tmp_path, sentence, closed):
+    file = tmp_path / "secret.backup"
+    file.write_bytes(b"PGDMP")
+    closed(file)
+    assert sentence("import", str(file), str(tmp_path / "out")) == (
+        f"error: {file} cannot be read (Permission denied): change its permissions."
+    )
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "proteins.parquet"])
+def test_source__a_reference_that_cannot_be_read(sample, tmp_path, sentence, closed, name):
+    made = sample / "reference"
+    closed(made / name)
+    told = sentence("subset", str(made), str(tmp_path / "out"), "--taxon", "9606")
+    assert told == f"error: {made / name} cannot be read (Permission denied): change its permissions."
+
+
+def test_source__an_address(sample, tmp_path, sentence):
+    assert "`fantasia-dask initialize` fetches" in sentence("import", "https://x.org/a.backup", str(tmp_path / "out"))
+    arguments = command("merge", sample, str(tmp_path / "out"))
+    assert "is an address, and a file on this machine is expected: fetch it" in sentence(
+        *arguments, "--ontology", "https://x.org/go.obo"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_open_reference__nowhere_and_an_address_of_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"expected a reference, as .*build`, .*import` or `.*initialize` makes it"):
+        open_reference(tmp_path / "none")
+    with pytest.raises(InputError, match=r"zip:///x cannot be opened"):
+        open_reference("zip:///x")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("bundle.zip", b"PK", "is an archive: unpack it first"),
+        ("bundle.tar.gz", b"\x1f\x8b", "is an archive: unpack it first"),
+        ("BioData.backup.gz", b"\x1f\x8b\x08", "(it is packed: unpack it with gunzip)"),
+        ("vectors.h5", b"", "truncated file"),
+    ],
+)
+def test_import__what_may_be_done_about_a_source(tmp_path, sentence, name, content, told):
+    file = tmp_path / name
+    if name.endswith("h5"):
+        with h5py.File(file, "w") as vectors:
+            vectors["P1"] = np.zeros(1024)
+        content = file.read_bytes()[:-100]
+    file.write_bytes(content)
+    assert told in sentence("import", str(file), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("option", ["ontology", "fasta", "annotations", "taxonomy-dump"])
+def test_import__its_other_files_are_looked_at_first(tmp_path, sentence, option, sample, monkeypatch):
+    """Before vectors are read, which takes an hour where there are many."""
+    monkeypatch.setattr(importers, "import_joined", lambda *_, **__: pytest.fail("the vectors are read"))
+    np.savez(tmp_path / "v.npz", ids=["P1"], embeddings=np.ones((1, 4), "f4"))
+    given = {
+        "ontology": str(sample / "go.obo"),
+        "fasta": str(sample / "reference.fasta"),
+        "annotations": str(sample / "annotations.tsv"),
+        "taxonomy-dump": str(sample / "taxonomy"),
+        option: str(tmp_path / "none"),
+    }
+    options = [part for name, value in given.items() for part in (f"--{name}", value)]
+    told = sentence("import", str(tmp_path / "v.npz"), str(tmp_path / "out"), *options)
+    assert f"{tmp_path / 'none'} " in told
