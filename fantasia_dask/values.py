@@ -39,6 +39,7 @@ __all__ = [
     "Threshold",
     "Walltime",
     "Weight",
+    "a_day",
     "a_number",
     "several",
 ]
@@ -96,7 +97,7 @@ def _walltime(value: Any) -> Any:
     return value.strip()
 
 
-def _day(value: Any) -> Any:
+def a_day(value: Any) -> Any:
     """Write a day as ISO 8601, whether YAML read a date, a number or text."""
     if value is None or value is False:
         return None
@@ -169,7 +170,7 @@ FolderName = Annotated[str, AfterValidator(_folder_name)]
 Statistic = Literal["min", "max", "mean"]
 STATISTICS: tuple[Statistic, ...] = ("min", "max", "mean")
 Weight = Number | dict[Statistic, Number]
-Day = Annotated[str | None, BeforeValidator(_day)]
+Day = Annotated[str | None, BeforeValidator(a_day)]
 Digest = Annotated[str, AfterValidator(_digest)]
 ExportName = Literal[
     "consensus", "gaf", "gpad", "clusterprofiler", "goatools", "goslim", "multiqc", "ro-crate", "cafa", "raw-tsv"

@@ -42,6 +42,6 @@ def dated_before(annotations: pd.DataFrame, day: str) -> np.ndarray:
     if len(dates) and not (dates != "").any():
         raise InputError(
             f"none of the {len(dates)} annotations has a date, so that those of before {day} cannot be told: expected "
-            "a reference made from GAF or GPAD (FANTASIA's dumps have no dates)."
+            "a reference made from GAF, GPAD or a table with dates (FANTASIA's dumps have none)."
         )
     return ((dates != "") & (dates < day.replace("-", ""))).to_numpy(dtype=bool)

@@ -6,7 +6,6 @@ import os
 import re
 import warnings
 from collections.abc import Collection, Container
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,10 @@ from ...errors import FantasiaWarning, InputError
 from ...progress import Progress
 from ...schema import ANNOTATIONS, PROTEINS
 from ...sequences import open_text
+from ...values import a_day
 from ..build import ReferenceTables, check_evidence, typed
 from ..bundle import MANIFEST, Reference, open_reference, write_reference
+from ..dates import dated_before
 from ..making import making
 from ..taxonomy import Taxa, protein_mask
 from ..vectors import gather_rows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["subset_reference"]
 
 COLUMNS = re.compile(r"[\s,;]")
-DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 
 
 def subset_reference(
@@ -143,40 +143,24 @@ def _chosen_annotations(
     reference: Reference, evidence: Collection[str] | None, before: str | None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     lines, counts = reference.annotations, {}
-    day = None if before is None else _day(before)
-    if day is not None and not (lines["date"] != "").any():
-        raise InputError(
-            f"no annotation of {reference.path} has a date, which --before needs: FANTASIA's dumps have none; build "
-            "the reference from GAF, GPAD or a table with dates."
-        )
+    early = None if before is None else dated_before(lines, _day(before))
     if evidence is not None:
         right = lines["evidence"].isin((*check_evidence(evidence), ""))
         counts["annotations_other_evidence"] = int((~right).sum())
         lines = lines[right]
-    if day is not None:
-        dated = lines["date"] != ""
-        early = dated & (lines["date"] < day)
-        counts["annotations_without_date"] = int((~dated).sum())
-        counts["annotations_too_late"] = int((dated & ~early).sum())
+    if early is not None:
+        early = early[lines.index]
+        counts["annotations_without_date"] = int((lines["date"] == "").sum())
+        counts["annotations_too_late"] = int((~early).sum()) - counts["annotations_without_date"]
         lines = lines[early]
     return lines, counts
 
 
 def _day(text: str) -> str:
-    """Return a date as GAF writes it.
-
-    Examples
-    --------
-    >>> _day("2020-01-31")
-    '20200131'
-    """
-    match = DATE.fullmatch(text.strip())
     try:
-        if match and date(*map(int, match.groups())):
-            return "".join(match.groups())
-    except ValueError:  # the 30th of February
-        pass
-    raise InputError(f"{text!r} is no date: expected YYYY-MM-DD, such as 2020-01-31.")
+        return str(a_day(text))
+    except ValueError as error:
+        raise InputError(f"{text!r} is no date: expected YYYY-MM-DD, such as 2020-01-31.") from error
 
 
 def _renumbered(proteins: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
