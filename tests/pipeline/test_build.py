@@ -152,7 +152,7 @@ def test_build__on_two_processes(given, tiny, tmp_path):
         ({"model": "Nothing-Known"}, "Nothing-Known"),
         ({"model": "ESM", "device": "gpu"}, "embedding.device in the arguments"),
         ({"model": "ESM", "layers": (99,)}, "layer"),
-        ({"model": "ESM", "overrides": ["embedding.cach=x"]}, "Did you mean embedding.cache"),
+        ({"model": "ESM", "overrides": ["embedding.caches=x"]}, "Did you mean embedding.cache"),
         ({"model": "ESM", "overrides": ["embedding.cache"]}, "KEY=VALUE"),
         ({"config": "run.yaml", "model": "ESM"}, "model is given, and run.yaml says it too"),
         ({"config": "run.yaml", "batch_size": 2}, "batch_size is given"),
