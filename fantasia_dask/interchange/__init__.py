@@ -146,6 +146,7 @@ def import_vectors(
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> folder = Path(tempfile.mkdtemp())
     >>> np.savez(folder / "two.npz", ids=["P1", "P2"], embeddings=np.eye(2, dtype="float16"))
     >>> import_vectors(folder / "two.npz", folder / "two.zarr", model="Demo", layer=0).spaces[0].dtype

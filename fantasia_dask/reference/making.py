@@ -6,7 +6,8 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,16 @@ def making(
     # One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
     folder = out.with_name(f".{out.name}.making")
     remedies = ("give the reference another name", OF_YOUR_OWN)
-    with told_plainly(out), only_run(folder / LOCK, progress.line, remedies):
-        try:
-            check_free(out, overwrite)
-        except InputError:
-            remove(folder)  # of a command that was killed when all was done
-            raise
+    alone = partial(only_run, folder / LOCK, progress.line, remedies)
+    try:
+        check_free(out, overwrite)
+    except InputError:
+        if folder.is_dir():  # of a command that was killed when all was done
+            with suppress(InputError), alone():
+                remove(folder)
+        raise
+    with told_plainly(out), alone():
+        check_free(out, overwrite)  # another command may have made it meanwhile
         if _take_up(folder, made_from):
             progress.line(f"{out}: going on where an earlier command stopped")
         kept = False
