@@ -90,10 +90,9 @@ def test_build__goes_on_where_it_was_stopped(given, tiny, tmp_path, computed):
     build_reference(tmp_path / "undisturbed", **given, **tiny, overrides=small)
     packets_of_all = len(computed)
     assert packets_of_all >= 6
-    for stop in (2, 4):
-        computed.stop = packets_of_all + stop
-        with pytest.raises(KeyboardInterrupt):
-            build_reference(tmp_path / "out", **given, **tiny, overrides=small)
+    computed.stop = packets_of_all + 3
+    with pytest.raises(KeyboardInterrupt):
+        build_reference(tmp_path / "out", **given, **tiny, overrides=small)
     computed.stop = None
     build_reference(tmp_path / "out", **given, **tiny, overrides=small)
     # The one that was interrupted had been computed and committed before it was told.
@@ -138,11 +137,19 @@ def test_build__what_differs_from_the_configuration(given, config, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run.yaml"]
 
 
-def test_build__on_two_processes(given, tiny, tmp_path):
-    one = build_reference(tmp_path / "one", **given, **tiny)
-    two = {"cluster.kind": "local", "cluster.workers": 2, "cluster.threads_per_worker": 1}
-    build_reference(tmp_path / "two", **(given | {"client": None}), **tiny, overrides=two)
-    assert_alike(one.path, tmp_path / "two")
+def test_build__on_the_cluster_that_the_settings_describe(given, tiny, tmp_path, monkeypatch):
+    """Here one of one thread in this process; `tests/cluster` has workers that run already."""
+    from fantasia_dask import cluster
+
+    shapes = []
+
+    def seen(client, files, folder):
+        shapes.append((list(client.nthreads().values()), folder))
+
+    monkeypatch.setattr(cluster, "check_files", seen)
+    one = {"cluster.kind": "local", "cluster.threads_per_worker": 1}
+    build_reference(tmp_path / "one", **(given | {"client": None}), **tiny, overrides=one)
+    assert shapes == [([1], tmp_path / ".one.making")]
 
 
 @pytest.mark.parametrize(
