@@ -132,18 +132,18 @@ def test_strict_mode__golden_reference(golden, golden_reference):
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.parametrize("coverage", [0, 0.8])
-def test_strict_mode__real_proteins(shared, coverage):
+@pytest.mark.parametrize(("coverage", "proteins"), [(0, 3000), (0.8, 1000)])
+def test_strict_mode__real_proteins(shared, coverage, proteins):
     """Yeast against yeast: every query's own copy is there, and so are its paralogues."""
     held = np.load(shared / "data/embeddings/yeast_UP000002311_unirep256.npz")
     named = {p.accession.split("|")[1]: p.sequence for p in read_fasta(shared / "data/fasta/yeast.fasta.gz")}
-    chosen = range(0, 6000, 2)
+    chosen = range(0, 6000, 6000 // proteins)
     sequences, table = [named[held["ids"][row]] for row in chosen], held["last_mean"][chosen]
     hits = strict_neighbours((table, table), sequences, sequences, 3, 0.9, coverage)
     assert_no_copy(hits, sequences, sequences, 0.9, coverage)
     # It kept apart what had to be kept apart, and no more: walk through some queries' neighbours one by one.
     unit = table.astype("f8") / np.linalg.norm(table.astype("f8"), axis=1, keepdims=True)
-    for query in range(0, 3000, 150):
+    for query in range(0, proteins, proteins // 20):
         wanted = []
         for row in np.argsort((1 - unit @ unit[query]).round(12), kind="stable"):
             globally, locally, columns = identities(sequences[query], sequences[row])
