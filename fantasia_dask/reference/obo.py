@@ -136,7 +136,7 @@ def _parse(path: Path) -> tuple[networkx.MultiDiGraph, dict[str, dict[str, Any]]
     if not defined:
         raise InputError(f"{path} holds no term: expected an ontology in OBO format, with [Term] stanzas.")
     if why := _cut(lines):
-        raise InputError(f"{path} is cut: {why}. Fetch it again.")
+        raise InputError(f"{path} is cut: {why}. Fetch it again; if it is whole, end it with a line end.")
     return graph, defined
 
 
