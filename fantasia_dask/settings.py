@@ -371,6 +371,11 @@ class PostprocessSettings(_Settings):
         description="NCBI taxon id of the query proteins, for GAF and GPI; 32644 stands for unidentified.",
     )
 
+    @property
+    def by_gene(self) -> bool:
+        """Whether results are wanted per gene."""
+        return self.gene_map is not None or self.gene_pattern is not None
+
     @model_validator(mode="after")
     def _check_genes(self) -> PostprocessSettings:
         if self.gene_map is not None and self.gene_pattern is not None:

@@ -6,7 +6,7 @@ costs no time and no results.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from ..config import Config, PostprocessSettings
@@ -21,15 +21,16 @@ __all__ = ["check_choices", "genes_of", "knows_slim", "slim_of"]
 
 
 def check_choices(
-    config: Config, headers: Mapping[str, str], subsets: pd.DataFrame | None, terms: Collection[str]
+    config: Config, headers: Callable[[], Mapping[str, str]], subsets: pd.DataFrame | None, terms: Collection[str]
 ) -> None:
     """Refuse a gene map, a gene pattern or a slim that says nothing of this run.
 
     Parameters
     ----------
     config
-    headers : mapping of str to str
-        The FASTA header of each protein by its accession; of vectors without headers, the accession.
+    headers : callable
+        Returns the FASTA header of each protein by its accession; of vectors without headers, the accession. Asked
+        only where genes are wanted, as a proteome has many.
     subsets : DataFrame or None
         Those of the reference, `schema.SUBSETS`.
     terms : collection of str
@@ -42,7 +43,8 @@ def check_choices(
     """
     from ..reference.obo import slim_terms
 
-    genes_of(config.postprocess, headers)
+    if config.postprocess.by_gene:
+        genes_of(config.postprocess, headers())
     if (config.report or "goslim" in config.exports) and knows_slim(config, subsets):
         wanted = config.postprocess.slim
         if not set(terms).intersection(slim_terms(wanted, subsets)):
@@ -56,7 +58,7 @@ def genes_of(post: PostprocessSettings, headers: Mapping[str, str]) -> Mapping[s
     ----------
     post
     headers : mapping of str to str
-        As for `check_choices`.
+        What `check_choices` asks for.
 
     Raises
     ------

@@ -254,8 +254,9 @@ def _facts(run: FinishedRun, genes: bool, day: str) -> Facts:
 
 def _genes(run: FinishedRun) -> Mapping[str, str] | None:
     """Return the gene of each protein that has one; None when results are wanted per protein."""
-    headers = run.headers
-    genes = genes_of(run.config.postprocess, headers)
+    post = run.config.postprocess
+    headers = run.headers if post.by_gene else {}  # a file that is not read for nothing
+    genes = genes_of(post, headers)
     if genes is not None and len(genes) < len(headers):
         warn(f"{len(headers) - len(genes)} of {len(headers)} proteins have no gene: each stands for itself.")
     return genes

@@ -72,7 +72,7 @@ class FinishedRun:
     def check_choices(self) -> None:
         """Refuse settings that say nothing of this run, before a file is touched; see `choices.check_choices`."""
         terms = Vocabulary(self).table("terms")["go_id"]
-        check_choices(self.config, self.headers, self.reference.subsets, terms.tolist())
+        check_choices(self.config, lambda: self.headers, self.reference.subsets, terms.tolist())
 
 
 def write_files(run: FinishedRun, progress: Progress) -> list[Path]:

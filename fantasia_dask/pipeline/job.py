@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +62,7 @@ class Job:
         assert self.reference is not None
         return self.reference.annotations if self.own_terms is None else self.own_terms[0]
 
-    def check_choices(self, headers: Mapping[str, str]) -> None:
+    def check_choices(self, headers: Callable[[], Mapping[str, str]]) -> None:
         """Refuse settings that say nothing of these queries, or of this reference; see `choices.check_choices`."""
         if self.reference is not None:
             terms = self.reference.terms if self.own_terms is None else self.own_terms[1]
@@ -105,7 +105,7 @@ def check(config: Config) -> Job:
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
     job = Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, own)
-    job.check_choices({p.accession: f"{p.accession} {p.description}".rstrip() for p in proteins})
+    job.check_choices(lambda: {p.accession: f"{p.accession} {p.description}".rstrip() for p in proteins})
     return job
 
 

@@ -94,11 +94,10 @@ def page_made_from(folder: RunFolder, config: Config, manifest: Mapping[str, Any
 
 def _wanted(config: Config) -> set[str]:
     post = config.postprocess
-    genes = post.gene_map is not None or post.gene_pattern is not None
     switches = {
         "summary": post.summary.enabled,
         "topgo": config.topgo,
-        "topgo-genes": config.topgo and genes,
+        "topgo-genes": config.topgo and post.by_gene,
         "raw-csv": config.raw_csv,
         "sequences": True,
         "report": config.report,

@@ -172,7 +172,8 @@ def import_reference(
     listed = [annotations] if isinstance(annotations, str | os.PathLike) else list(annotations)
     kind = kind_of(source)
     _check_options(kind, source, listed, fasta, model, layer)
-    for path in (*listed, *(path for path in (fasta, ontology) if path is not None)):
+    beside = [*listed, *(path for path in (fasta, ontology) if path is not None)]
+    for path in beside:
         with open_text(path) as text:
             text.readline()
     if taxonomy_dump is not None:  # read last, when the vectors have been: a broken one is found now
@@ -180,10 +181,9 @@ def import_reference(
     progress = progress or Progress()
     common: dict[str, Any] = {"ontology": ontology, "evidence": evidence, "profile": profile, "progress": progress}
     named: dict[str, Any] = {"fasta": fasta, "model": model, "layer": layer}
-    files = [source, *listed, *(path for path in (fasta, ontology) if path is not None)]
     made_from = {
         "version": 1,  # raised when rows are numbered, or vectors read, in another way
-        "files": [identity(path) for path in files if Path(path).exists()],
+        "files": [identity(path) for path in (source, *beside)],
         "choices": [model, layer, profile, vectors_key, reader, None if evidence is None else sorted(evidence)],
     }
     with making(out, overwrite, progress, made_from) as scratch:
