@@ -10,11 +10,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 __all__ = ["Stop", "last_act", "stoppable"]
 
 GRACE_SECONDS = 3.0
 """After so long what still computes is not waited for: all that counts is on disk, whole, or will be made again."""
+
+RETRY_SECONDS = 0.05
+"""So long after an interruption that Python has dropped comes the next."""
 
 _last_acts: list[Callable[[], object]] = []
 
@@ -37,8 +41,10 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal = 0
-        self._timer = threading.Timer(GRACE_SECONDS, self._end)
-        self._timer.daemon = True
+        self._end_later = _timer(GRACE_SECONDS, self._end)
+        self._ask_again: threading.Timer | None = None
+        self._asked_thread = threading.get_ident()
+        self.tell_unraisable = sys.unraisablehook
 
     @property
     def code(self) -> int:
@@ -47,16 +53,29 @@ class Stop:
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
         """Stop in the main thread, as Ctrl-C does; asked a second time, or after three seconds, end at once."""
-        if self.signal:
+        if self._ask_again:
+            self._ask_again = None
+        elif self.signal:
             self._end()
-        self.signal = number
-        logging.disable()  # what a cluster logs of its own end helps nobody
-        self._timer.start()
+        else:
+            self.signal = number
+            logging.disable()  # what a cluster logs of its own end helps nobody
+            self._end_later.start()
         raise KeyboardInterrupt
+
+    def unraisable(self, error: Any) -> None:
+        """Stop in a moment where Python drops the `KeyboardInterrupt`: within a finalizer or the garbage collector."""
+        if not self.signal:
+            self.tell_unraisable(error)
+        elif isinstance(error.exc_value, KeyboardInterrupt):
+            self._ask_again = _timer(RETRY_SECONDS, lambda: signal.pthread_kill(self._asked_thread, self.signal))
+            self._ask_again.start()
 
     def over(self) -> None:
         """Wait no longer for the end: it has come."""
-        self._timer.cancel()
+        self._end_later.cancel()
+        if self._ask_again:
+            self._ask_again.cancel()
         if self.signal:
             logging.disable(logging.NOTSET)
 
@@ -79,6 +98,13 @@ class Stop:
             with suppress(OSError):
                 os.kill(tracker, signal.SIGKILL)
         os._exit(self.code)
+
+
+def _timer(seconds: float, act: Callable[[], object]) -> threading.Timer:
+    """Make a timer that keeps no process alive."""
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    return timer
 
 
 def _resource_tracker() -> int | None:
@@ -110,9 +136,11 @@ def stoppable() -> Iterator[Stop]:
         yield stop
         return
     before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    sys.unraisablehook = stop.unraisable
     try:
         yield stop
     finally:
         stop.over()
+        sys.unraisablehook = stop.tell_unraisable
         for number, handler in before.items():
             signal.signal(number, handler)
