@@ -131,6 +131,8 @@ class Resumable:
                     raise self._refused(f"{answer.url} sends more than the {most} bytes expected: it is not kept.")
                 file.write(chunk)
                 self._tell(have)
+        if self._have != have:
+            raise self._refused(f"{self._part} is written by another process too: stop one, and fetch it again.")
         if total is not None and have < total:
             raise requests.ConnectionError(f"{total - have} bytes are missing")
 

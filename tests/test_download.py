@@ -57,6 +57,20 @@ def test_fetch__whole_and_recorded(web, tmp_path):
     assert files(tmp_path / "new") == [RECORDS, "go basic.obo"]
 
 
+def test_fetch__another_process_writes_to_the_same_file(web, tmp_path, monkeypatch):
+    url = web.put("/go.obo", CONTENT)
+    told = Resumable._tell
+
+    def beside(self, have):
+        with self._part.open("ab") as other:
+            other.write(b"x")
+        told(self, have)
+
+    monkeypatch.setattr(Resumable, "_tell", beside)
+    refused(url, tmp_path, "go.obo.part is written by another process too")
+    assert files(tmp_path) == []
+
+
 def test_fetch__a_second_time_asks_for_nothing(web, tmp_path):
     url = web.put("/a.bin", CONTENT)
     get(url, tmp_path)

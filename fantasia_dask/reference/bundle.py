@@ -217,20 +217,41 @@ def write_reference(
     return open_reference(path)
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to make a bundle where none can be, or where something is that may not be replaced.
+def check_named(path: Path) -> None:
+    """Refuse a path that ends in no name: what is made is made beside it, and then renamed.
 
     Raises
     ------
     InputError
+        If it is ``.``, ``..``, the root, or ends in one of them.
     """
+    if path.name in ("", ".."):
+        raise InputError(f"{path} is no name: expected that of the folder to make, such as references/human.")
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to make a bundle where none can be, or where something is that may not be replaced.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to make; one that is there and empty may be taken.
+    overwrite : bool
+        Whether a bundle may be replaced.
+
+    Raises
+    ------
+    InputError
+        If `path` is a URL or no name, something else than a bundle is there, or its folder cannot be written.
+    """
+    check_named(path)
     if is_url(path):
         raise InputError(f"{path} is an address, and a reference is made on this machine: name a folder, and copy it.")
     try:
         _check_replaceable(path, overwrite)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {OF_YOUR_OWN}.") from error
-    check_writable(path, OF_YOUR_OWN)
+    check_writable(path.parent, OF_YOUR_OWN)
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:

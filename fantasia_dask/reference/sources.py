@@ -24,6 +24,7 @@ __all__ = [
     "AnnotationSource",
     "ReferenceProtein",
     "bare_accession",
+    "check_files",
     "read_annotations",
     "read_proteins",
 ]
@@ -40,6 +41,18 @@ SPELLINGS = {
 VERSION = re.compile(r"!\s*(gaf|gpad?)-version:\s*(\d\.\d)", re.IGNORECASE)
 GO_LIST = re.compile(r"[^\t]+\tGO:[^\t]*")
 """A line that begins a file of lists; a header never looks like it."""
+
+
+def check_files(*paths: str | os.PathLike[str]) -> None:
+    """Refuse standard input, which has no checksum for the reference to keep and cannot be read again.
+
+    Raises
+    ------
+    InputError
+    """
+    if any(os.fspath(path) == "-" for path in paths):
+        raise InputError("- is standard input, and a reference is made from files: save it, and name the file.")
+
 
 # FASTA --------------------------------------------------------------------------------------------------------------
 

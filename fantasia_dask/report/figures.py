@@ -95,7 +95,7 @@ def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray, *
     share.plot(middles, found, color=BLUE, marker="o", markersize=4, linewidth=1)
     share.set(ylim=(-4, 108), yticks=[0, 50, 100], ylabel=f"{groups[0][0]} (%)")
     for axis in (share, counts):
-        _logarithmic(axis, edges[0] / 1.1, edges[-1] * 1.1)
+        _logarithmic(axis, edges)
         axis.grid(axis="y")
     share.tick_params(labelbottom=False)
     counts.set(xlabel="sequence length (residues, logarithmic axis)", ylabel="proteins")
@@ -104,12 +104,18 @@ def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray, *
     return figure
 
 
-def _logarithmic(axis: Axes, low: float, high: float) -> None:
-    """Let an axis of lengths be logarithmic, with as many round numbers at its ticks as there is room for."""
+def _logarithmic(axis: Axes, edges: np.ndarray) -> None:
+    """Let an axis of lengths be logarithmic, with as many round numbers at its ticks as there is room for.
+
+    Where there is hardly one, as among proteins of nearly one length, the borders of the classes are told.
+    """
+    low, high = edges[0] / 1.1, edges[-1] * 1.1
     decades = np.log10(high / low)
     digits = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.6 else (1,)
     places = [digit * 10**power for power in range(7) for digit in digits]
     shown = [place for place in places if low <= place <= high]
+    if len(shown) < 2:
+        shown = np.ceil(edges).astype(int).tolist()
     axis.set_xscale("log")
     axis.set_xlim(low, high)
     axis.set_xticks(shown, [f"{place:,}" for place in shown])

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fantasia_dask.report import figures
@@ -113,6 +113,16 @@ def test_length_classes__equally_wide_on_the_axis_and_hold_every_protein(lengths
     # No class at either end is empty.
     assert lengths.min() < edges[1]
     assert edges[-2] <= lengths.max()
+
+
+@given(st.lists(st.integers(1, 40_000), min_size=1, max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_coverage__lengths_can_be_read(lengths):
+    lengths = np.array(lengths)
+    figure = figures.coverage(lengths, lengths > 0, lengths > 0)
+    for axis in figure.axes:
+        low, high = axis.get_xlim()
+        assert sum(low <= tick <= high for tick in axis.get_xticks()) > 1
 
 
 def test_coverage__breaks_the_line_where_there_is_no_protein():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ def import_joined(
     with progress.stage("reading annotations", len(files), "files") as advance:
         if fasta is not None:
             tables = collect(fasta, files, ontology, evidence=evidence)
+            tables = replace(tables, sources=(*_files(source), *tables.sources))
         else:
             proteins = _proteins(table, source)
             counts = {"proteins": len(proteins), "rows": int(proteins["row"].nunique())}
