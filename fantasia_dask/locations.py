@@ -109,10 +109,11 @@ def check_writable(folder: Path, remedy: str) -> None:
         If it, or what is there of the path to it, is no folder or cannot be written.
     """
     above = existing_above(folder)
+    named = "it" if above == folder.absolute() else above
     if not above.is_dir():
-        raise InputError(f"{folder} cannot be written, as {above} is no folder: {remedy}.")
+        raise InputError(f"nothing can be made in {folder}, as {named} is no folder: {remedy}.")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"{folder} cannot be written, as {above} is not writable: {remedy}.")
+        raise InputError(f"nothing can be made in {folder}, as {named} is not writable: {remedy}.")
 
 
 @contextmanager

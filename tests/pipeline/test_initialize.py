@@ -235,8 +235,11 @@ def test_initialize__what_a_server_sent_wrong_is_no_measure_of_what_it_sends_lat
 def test_initialize__places_that_cannot_be_written(given, web, tmp_path):
     (tmp_path / "file").write_text("")
     for name in ("reference", "ontology", "taxonomy_dump"):
-        refused(given(**{name: str(tmp_path / "file" / "made")}), "made cannot be written, as .*file is no folder")
-    refused(given(sources__folder=str(tmp_path / "file" / "downloads")), "cannot be written, as .*file is no folder")
+        refused(given(**{name: str(tmp_path / "file" / "made")}), "nothing can be made in .*file, as it is no folder")
+    refused(
+        given(sources__folder=str(tmp_path / "file" / "downloads")),
+        "nothing can be made in .*downloads, as .*file is no folder",
+    )
     with pytest.raises(InputError, match="reference in an override is an address, 's3://bucket/reference'"):
         given(reference="s3://bucket/reference")
     assert web.asked == []

@@ -63,7 +63,7 @@ def test_out__cannot_be_written(name, sample, tmp_path, sentence, monkeypatch):
 def test_import__out_cannot_be_written(golden, tmp_path, sentence):
     dump = str(golden / "inputs" / "pis.backup")
     (tmp_path / "file").write_text("")
-    assert f"as {tmp_path / 'file'} is no folder" in sentence("import", dump, str(tmp_path / "file" / "out"))
+    assert "as it is no folder" in sentence("import", dump, str(tmp_path / "file" / "out"))
     assert "is an address" in sentence("import", dump, "s3://bucket/out")
     assert "cannot be written" in sentence("import", dump, "/proc/out")
 

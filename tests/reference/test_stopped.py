@@ -248,7 +248,7 @@ def test_making__made_meanwhile(dump, tmp_path):
 
 def test_making__no_place_to_write(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written, .* folder of your own"):
+    with pytest.raises(InputError, match=r"nothing can be made in .* folder of your own"):
         making(tmp_path / "file" / "out", False, QUIET).__enter__()
 
 
