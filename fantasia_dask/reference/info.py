@@ -28,7 +28,7 @@ def describe_reference(reference: Reference) -> str:
         ("sequences", f"{reference.rows:,} (rows of every array)"),
         ("proteins", f"{len(reference.proteins):,}, of them annotated {reference.annotations['protein'].nunique():,}"),
         ("annotations", f"{len(reference.annotations):,}"),
-        ("lineages", "of its taxa" if reference.taxonomy else "none: clades need a taxonomy dump"),
+        ("lineages", _lineages(reference)),
     ]
     parts = [
         "\n".join(f"{name:<12} {one_line(str(value))}" for name, value in facts),
@@ -37,6 +37,15 @@ def describe_reference(reference: Reference) -> str:
         "Evidence\n" + _columns(_evidence_lines(reference)),
     ]
     return "\n\n".join(parts)
+
+
+def _lineages(reference: Reference) -> str:
+    taxonomy = reference.taxonomy
+    if taxonomy is None:
+        return "none: clades need a taxonomy dump"
+    taxa = set(reference.proteins["taxon"].tolist()) - {0}
+    placed = len(taxa & set(taxonomy.lineages))
+    return "of its taxa" if placed == len(taxa) else f"of {placed:,} of its {len(taxa):,} taxa: others need a dump"
 
 
 def _slims(reference: Reference) -> list[str]:
