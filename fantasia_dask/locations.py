@@ -57,6 +57,8 @@ def as_path(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | N
     text = os.fspath(path)
     if not URL.match(text):
         return Path(text)
+    if "::" in text:
+        raise InputError(f"{text} is a chain of addresses: expected one; unpack what is in an archive first.")
     try:
         from upath import UPath
 

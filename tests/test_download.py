@@ -71,6 +71,14 @@ def test_fetch__another_process_writes_to_the_same_file(web, tmp_path, monkeypat
     assert files(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("known", "told"), [({}, "begins anew, as the server"), ({"sha256": sha256(CONTENT)}, "takes it up there")]
+)
+def test_fetch__a_server_that_tells_no_version(web, tmp_path, known, told):
+    url = web.put("/go.obo", CONTENT, etag="", cuts=[2_000_000] + 5 * [100 if known else 2_000_000])
+    refused(url, tmp_path, rf"broke off after \d+ bytes .*: the same command {told}", **known)
+
+
 def test_fetch__a_second_time_asks_for_nothing(web, tmp_path):
     url = web.put("/a.bin", CONTENT)
     get(url, tmp_path)

@@ -80,6 +80,8 @@ def run(
         around.enter_context(told_plainly(folder.path))
         job = check(config)
         around.enter_context(only_run(folder.lock, progress.line))
+        if job.reference is not None:
+            around.enter_context(job.reference.kept_in_place())
         if fresh:
             folder.clear()
         store = given_vectors(job, folder) if job.requests is None else None

@@ -106,7 +106,7 @@ def build_reference(
     from ..reference.build import collect
     from ..reference.bundle import check_named, write_reference
     from ..reference.making import making
-    from ..reference.vectors import gather_embeddings
+    from ..reference.vectors import gather_embeddings, warn_of_absent
 
     out, progress = Path(out), progress or Progress()
     computed = {"checkpoint": checkpoint, "family": family, "device": device, "batch_size": batch_size}
@@ -131,7 +131,7 @@ def build_reference(
                 _bring(path, scratch / f"brought{i}.zarr", model, layers or (0,), vectors_key, profile, dtype)
                 for i, path in enumerate(paths)
             ]
-            gather_embeddings(tables, stores, vectors)
+            warn_of_absent(gather_embeddings(tables, stores, vectors))
             tables = replace(tables, sources=(*filter(Path.is_file, map(Path, paths)), *tables.sources))
         return write_reference(out, tables=tables, embeddings=vectors, overwrite=overwrite, move=True)
 

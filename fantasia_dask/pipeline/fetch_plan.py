@@ -56,7 +56,8 @@ def fetch_plan(
     weights = {spec: size for spec in specs if (size := download_bytes(spec))}
     parts += [f"model {spec.key} ({spec.checkpoint}, {spec.size})" for spec in weights]
     needs.append((Path(constants.HF_HUB_CACHE), sum(weights.values())))
-    takes = f"takes {'up to' if sure else 'more than'} {_amount(sum(size for _, size in needs))} of disk"
+    total = sum(size for _, size in needs)
+    takes = f"takes {'up to' if sure else 'more than'} {_amount(total)} of disk" if total or sure else "of unknown size"
     text = f"to be fetched: {'; '.join(parts)}; {takes}"
     free = _check_room(needs, text)
     return f"{text}, {free} free"

@@ -180,7 +180,9 @@ def _prepare(specs: Sequence[ModelSpec], **options: Any) -> None:
 
 
 def _models(config: Config) -> list[ModelSpec]:
-    """Describe the enabled models, refusing those that are unknown or lack a layer."""
+    """Describe the models that a run loads, refusing those that are unknown or lack a layer."""
+    if config.only_lookup:  # vectors are there, and their models may be anybody's
+        return []
     from ..embed.models import check_layers, model_spec
 
     specs = []

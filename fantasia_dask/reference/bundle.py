@@ -16,7 +16,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -154,6 +155,30 @@ class Reference:
     def fingerprint(self) -> str:
         """A SHA-256 of the checksums of all files: equal content, wherever it lies, is equal."""
         return file_digest(self.path / CHECKSUMS)
+
+    @contextmanager
+    def kept_in_place(self) -> Iterator[None]:
+        """Tell when another reference has come to its place during a ``with`` block, which has read parts of both.
+
+        Raises
+        ------
+        InputError
+        """
+        before = self.fingerprint
+        try:
+            yield
+        except InputError as error:
+            self._check_place(before, error)
+            raise
+        self._check_place(before)
+
+    def _check_place(self, before: str, error: InputError | None = None) -> None:
+        try:
+            same = file_digest(self.path / CHECKSUMS) == before
+        except OSError:
+            same = False
+        if not same:
+            raise InputError(f"{self.path} was replaced while it was read: give the same command again.") from error
 
     def vectors(self, model: str, layer: int, block_rows: int | None = None) -> da.Array:
         """Return the vectors of one space as a lazy Dask array, shape (r, d); as `EmbeddingStore.vectors`."""

@@ -346,6 +346,12 @@ def test_initialize__room_where_things_belong(given, monkeypatch, web):
     assert [need for need in needs if need[0] in places] == made
 
 
+def test_initialize__a_lookup_of_vectors_needs_no_model(lookup_config):
+    """Whoever made the vectors; here a model that is known to nobody."""
+    for offline in (False, True):
+        assert [line.partition(":")[0] for line in prepare(lookup_config(), offline=offline)] == ["reference"]
+
+
 def test_initialize__two_at_once(given, tmp_path, web):
     from fantasia_dask.lock import only_run
 

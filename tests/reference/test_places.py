@@ -146,6 +146,8 @@ def test_open_reference__nowhere_and_an_address_of_nothing(tmp_path):
         open_reference(tmp_path / "none")
     with pytest.raises(InputError, match=r"zip:///x cannot be opened"):
         open_reference("zip:///x")
+    with pytest.raises(InputError, match=r"is a chain of addresses: expected one; unpack what is in an archive"):
+        open_reference("zip://ref::file:///x.zip")
 
 
 @pytest.mark.parametrize(

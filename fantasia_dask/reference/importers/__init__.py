@@ -104,7 +104,9 @@ def _check_readable(path: Path) -> None:
 def _looks_like(path: Path) -> str:
     """Name what is often taken for a reference."""
     if path.is_dir():
-        return " (it is a reference already)" if is_reference(path) else ""
+        if is_reference(path):
+            return " (it is a reference already)"
+        return " (a dump in the directory format)" if (path / "toc.dat").is_file() else ""
     with path.open("rb") as file:
         first = file.read(64).lstrip()
     if packed := next((name for magic, name in PACKED.items() if first.startswith(magic)), ""):

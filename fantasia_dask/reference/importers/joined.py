@@ -16,8 +16,10 @@ from ...errors import InputError
 from ...interchange import vector_table
 from ...interchange.table import VectorTable
 from ...progress import Progress
+from ...store import open_store
 from ..build import ReferenceTables, annotated, collect
 from ..sources import ReferenceProtein, bare_accession
+from ..vectors import warn_of_absent
 from .tables import clean_sequence
 from .vector_files import number_proteins, place_vectors
 
@@ -64,7 +66,12 @@ def import_joined(
             tables = annotated(proteins, counts, files, ontology, evidence=evidence, sources=_files(source))
         advance(len(files))
     number_of = _numbers(table, tables, source)
-    return tables, place_vectors([(table, number_of)], tables, scratch, source, progress)
+    strange = sum(name not in number_of for name in table.ids)
+    if strange:
+        progress.line(f"{source}: {strange} of its {len(table.ids)} vectors are of no protein of the reference")
+    store = place_vectors([(table, number_of)], tables, scratch, source, progress)
+    warn_of_absent(open_store(store))
+    return replace(tables, counts={**tables.counts, "vectors_of_no_protein": strange}), store
 
 
 def _proteins(table: VectorTable, source: Path) -> pd.DataFrame:
