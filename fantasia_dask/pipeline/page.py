@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..config import Config
 from ..ledger import open_files
 from ..run_folder import RunFolder
@@ -27,14 +25,13 @@ def write_page_of(run: FinishedRun, vocabulary: Vocabulary) -> Path:
     from ..report.html import write_page
     from ..report.overview import gather_overview
 
-    content = vocabulary.ontology.information_content(vocabulary.table("annotations"))
-    known = ~np.isnan(content)
+    proteins_with = vocabulary.ontology.proteins_with(vocabulary.table("annotations"))
     overview = gather_overview(
         run.folder,
         manifest=run.manifest,
         config=run.config.model_dump(mode="json"),
         spaces=run.pairs,
-        information=dict(zip(vocabulary.ontology.go_ids[known], content[known].tolist(), strict=True)),
+        proteins_with=dict(zip(vocabulary.ontology.go_ids, proteins_with.tolist(), strict=True)),
         slim=_slim(vocabulary),
     )
     return write_page(overview, run.folder.path)

@@ -87,7 +87,7 @@ def gather_overview(
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
     spaces: Sequence[tuple[str, int]] = (),
-    information: Mapping[str, float] | None = None,
+    proteins_with: Mapping[str, int] | None = None,
     slim: Slim | None = None,
     listed: int = LISTED,
 ) -> Overview:
@@ -101,15 +101,15 @@ def gather_overview(
         What was run.
     spaces : sequence of (model, layer)
         The embedding spaces that were looked up.
-    information : mapping of GO id to float, optional
-        How much a term says: it decides between the terms of one donor.
+    proteins_with : mapping of GO id to int, optional
+        How many proteins of the reference have a term: it decides between the terms of one donor.
     slim : Slim, optional
     listed : int
         Proteins in the table, the first of the input.
     """
     account = read_account(folder.status, listed)
     tally = Tally(list(spaces), None if slim is None else slim.map)
-    best = BestTerms(account.accessions, spaces, information or {})
+    best = BestTerms(account.accessions, spaces, proteins_with or {})
     for rows in read_blocks(folder.annotations, COLUMNS) if spaces else ():
         tally.add(rows)
         best.add(rows)
