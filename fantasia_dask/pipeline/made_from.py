@@ -27,7 +27,7 @@ AGREED = (*SUMMARY, "postprocess.gene_map", "postprocess.gene_pattern")
 CHOSEN = (*AGREED, "postprocess.terms")
 NAMED = (*CHOSEN, "postprocess.database", "postprocess.taxon")
 
-FORM = 2
+FORM = 3
 """Raised by one with a change of what an export says of the same terms: all are then made again."""
 
 SETTINGS: dict[str, tuple[str, ...]] = {

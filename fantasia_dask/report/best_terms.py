@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schema import ASPECTS
-from .tally import TWILIGHT, places_of
+from .tally import TWILIGHT, best_identity, places_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,8 +84,8 @@ class BestTerms:
         )
         spaces = places_of(rows, self._spaces).tolist()
         reliability = (round(1e4 * value) for value in rows["reliability_index"].tolist())
-        identity = map(_thousandths, rows["identity"].tolist())
-        pairs = zip(donors, spaces, reliability, identity, strict=True)
+        identity, alike = (map(_thousandths, found.tolist()) for found in (rows["identity"], best_identity(rows)))
+        pairs = zip(donors, spaces, reliability, identity, alike, strict=True)
         return terms, [self._pairs.setdefault(pair, len(self._pairs)) for pair in pairs]
 
     def columns(self) -> dict[str, Any]:
@@ -96,8 +96,9 @@ class BestTerms:
         dict
             ``aspect``: of the best of all terms of each protein, empty where there is none; ``best``: for each aspect
             the places of each protein's best ``term`` and ``pair``, -1 where there is none; ``terms``: ids and names;
-            ``pairs``: ``donor`` and ``space`` (places), ``reliability`` in 1/10,000 and ``identity`` in 1/1,000 (None
-            where nothing was aligned); ``donors``: accessions, genes and places in ``organisms``.
+            ``pairs``: ``donor`` and ``space`` (places), ``reliability`` in 1/10,000, and in 1/1,000 ``identity``, the
+            global one, and ``alike``, see `best_identity` (None where nothing was aligned); ``donors``: accessions,
+            genes and places in ``organisms``.
         """
         organisms: dict[str, int] = {}
         donors = [
@@ -110,7 +111,7 @@ class BestTerms:
                 aspect: {name: places.tolist() for name, places in best.items()} for aspect, best in self._best.items()
             },
             "terms": _columns(self._terms, ("id", "name")),
-            "pairs": _columns(self._pairs, ("donor", "space", "reliability", "identity")),
+            "pairs": _columns(self._pairs, ("donor", "space", "reliability", "identity", "alike")),
             "donors": _columns(donors, ("accession", "gene", "organism")),
             "organisms": list(organisms),
         }

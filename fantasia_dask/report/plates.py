@@ -12,7 +12,7 @@ import numpy as np
 from . import figures
 from .canvas import LONGEST_HEADING
 from .figures import length_classes, to_reliability
-from .tally import TWILIGHT
+from .tally import STRETCH, TWILIGHT
 from .words import counted, label, percent, printable
 
 if TYPE_CHECKING:
@@ -188,8 +188,9 @@ def _identity(overview: Overview) -> Plate:
         "identity",
         "Sequence identity to the nearest donor",
         "Above, how similar in sequence the proteins are to their nearest donors; below, how the reliability goes with "
-        f"it. In the shaded zone, below {TWILIGHT}%, sequence alignment alone seldom tells relatives from strangers: "
-        "terms that come from there rest on the embedding.",
+        f"it. In the shaded zone, below {TWILIGHT}% over the whole length, sequence alignment seldom tells relatives "
+        f"from strangers, unless a stretch of {STRETCH} residues or more is more alike: other terms that come from "
+        "there rest on the embedding alone.",
         figures.identity(tally, overview.metric),
         ["model and layer", *(f"{a}–{b}%" for a, b in edges)],
         rows,

@@ -14,7 +14,7 @@ def best(rows, accessions, proteins_with=None):
     for aspect, lines in columns["best"].items():
         for accession, term, pair in zip(accessions, lines["term"], lines["pair"], strict=True):
             if term >= 0:
-                donor, space, reliability, _ = (values[pair] for values in columns["pairs"].values())
+                donor, space, reliability, *_ = (values[pair] for values in columns["pairs"].values())
                 name = columns["donors"]["accession"][donor]
                 listed[accession, aspect] = (columns["terms"]["id"][term], name, space, reliability / 1e4)
     return listed, columns, found
