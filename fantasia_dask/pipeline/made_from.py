@@ -88,7 +88,7 @@ def page_made_from(folder: RunFolder, config: Config, manifest: Mapping[str, Any
         "status": path_digest(folder.status),
         **{f"manifest.{name}": value for name, value in manifest.items() if name not in ONLY_TIME},
         **dict(_leaves(config.model_dump(mode="json"))),
-        **_settings(config, ("postprocess.slim",)),
+        **_settings(config, NAMES_FILES),
     }
 
 

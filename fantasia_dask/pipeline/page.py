@@ -10,6 +10,7 @@ from ..config import Config
 from ..ledger import open_files
 from ..run_folder import RunFolder
 from ..settings import PostprocessSettings
+from .choices import genes_of
 from .exports import Vocabulary
 from .made_from import page_made_from
 
@@ -26,6 +27,7 @@ def write_page_of(run: FinishedRun, vocabulary: Vocabulary) -> Path:
     from ..report.overview import gather_overview
 
     proteins_with = vocabulary.ontology.proteins_with(vocabulary.table("annotations"))
+    post = run.config.postprocess
     overview = gather_overview(
         run.folder,
         manifest=run.manifest,
@@ -33,6 +35,7 @@ def write_page_of(run: FinishedRun, vocabulary: Vocabulary) -> Path:
         spaces=run.pairs,
         proteins_with=dict(zip(vocabulary.ontology.go_ids, proteins_with.tolist(), strict=True)),
         slim=_slim(vocabulary),
+        genes=genes_of(post, run.headers if post.by_gene else {}),
     )
     return write_page(overview, run.folder.path)
 

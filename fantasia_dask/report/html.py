@@ -161,6 +161,8 @@ def _facts(overview: Overview) -> dict[str, Any]:
         "input_name": Path(str(overview.config["input"])).name,
         "looked_up": overview.looked_up,
         "proteins": n,
+        "genes": None if overview.genes is None else len(set(overview.genes.values())),
+        "without_gene": n - len(overview.genes or ()),
         "embedded": int(account.embedded.sum()),
         "truncated": int(account.truncated.sum()),
         "annotated": int(annotated.sum()),

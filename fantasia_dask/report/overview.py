@@ -59,6 +59,8 @@ class Overview:
     manifest, config : dict
         What was run, as ``manifest.json`` and ``config.yaml`` say it.
     slim : Slim, optional
+    genes : mapping of str to str, optional
+        The gene of each protein that has one, where results are wanted per gene.
     """
 
     account: Account
@@ -69,6 +71,7 @@ class Overview:
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
     slim: Slim | None = None
+    genes: Mapping[str, str] | None = None
 
     @property
     def looked_up(self) -> bool:
@@ -89,6 +92,7 @@ def gather_overview(
     spaces: Sequence[tuple[str, int]] = (),
     proteins_with: Mapping[str, int] | None = None,
     slim: Slim | None = None,
+    genes: Mapping[str, str] | None = None,
     listed: int = LISTED,
 ) -> Overview:
     """Gather the numbers of a run: from status.tsv, the query table and the annotations, a part at a time.
@@ -104,6 +108,8 @@ def gather_overview(
     proteins_with : mapping of GO id to int, optional
         How many proteins of the reference have a term: it decides between the terms of one donor.
     slim : Slim, optional
+    genes : mapping of str to str, optional
+        The gene of each protein that has one, where results are wanted per gene.
     listed : int
         Proteins in the table, the first of the input.
     """
@@ -114,7 +120,7 @@ def gather_overview(
         tally.add(rows)
         best.add(rows)
     lengths = _lengths(folder, account) if spaces else account.residues
-    return Overview(account, lengths, tally, best.columns(), best.terms, manifest, config, slim)
+    return Overview(account, lengths, tally, best.columns(), best.terms, manifest, config, slim, genes)
 
 
 def _lengths(folder: RunFolder, account: Account) -> np.ndarray:

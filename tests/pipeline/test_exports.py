@@ -181,7 +181,7 @@ def test_genes__mistakes(finished, report, tmp_path):
 
 
 def test_headers__are_kept_for_gene_patterns(sample, sample_config, run_quietly):
-    config = sample_config(postprocess__gene_pattern=r"GN=(\S+)")
+    config = sample_config(postprocess__gene_pattern=r"GN=(\S+)", report=True)
     run_quietly(config)
     queries = pd.read_parquet(RunFolder(config.run_folder).queries)
     headers = [line[1:] for line in (sample / "queries.fasta").read_text().splitlines() if line.startswith(">")]
@@ -189,6 +189,8 @@ def test_headers__are_kept_for_gene_patterns(sample, sample_config, run_quietly)
     genes = {line["accession"] for line in table(config.run_folder / "consensus.tsv")}
     assert "Ins2" in genes
     assert not any(gene.startswith("sp|") for gene in genes)
+    page = (config.run_folder / "report.html").read_text(encoding="utf-8")
+    assert f"The proteins are of {len(genes)} genes." in page
 
 
 def test_gpad_and_gpi__of_the_sample_as_their_grammar_says(sample_config, run_quietly):

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -256,6 +257,21 @@ def test_write_page__no_warning_where_all_are_similar(write_run):
     assert "hardly similar in sequence 0 of 2 0%" in read.text
     assert "⚠" not in read.text
     assert "hypothesis" not in read.text
+
+
+def test_write_page__genes_where_results_are_per_gene(write_run):
+    folder, overview = write_run(*lent([(0.9,), (0.9,), (0.9,), (0.9,)]))
+    for genes, told in (
+        ({"P0": "g", "P1": "g", "P2": "h", "P3": "h"}, "The proteins are of 2 genes. This page"),
+        (
+            {"P0": "g", "P1": "g", "P2": "g"},
+            "The proteins are of 1 gene; 1 protein without one stands for itself. This page",
+        ),
+        (None, ""),
+    ):
+        read, _ = check_page(write_page(replace(overview, genes=genes), folder.path))
+        assert told in read.text
+        assert ("are per gene" in read.text) == bool(told)
 
 
 def test_write_page__words_of_a_biologist_and_of_one(write_run):
