@@ -170,7 +170,7 @@ def test_write_page__nothing_aligned(write_run, alignments):
         alignments=alignments,
     )
     read, page = check_page(write_page(overview, folder.path))
-    assert "their sequence identity is not known" in read.text
+    assert "their sequence identity is not known, and counts as 0 in each final_score ." in read.text
     assert table_of(page)["pairs"]["identity"] == [None]
 
 
