@@ -105,9 +105,10 @@ def _clear(folder: Path, beside: Path | None) -> None:
     """Remove all but the lock, which is held: its holder removes it last, and the folder with it."""
     if beside is not None:
         remove(beside)
-    for path in folder.iterdir():
-        if path.name != LOCK:
-            remove(path)
+    with suppress(FileNotFoundError):  # a folder that somebody has removed is clear
+        for path in list(folder.iterdir()):
+            if path.name != LOCK:
+                remove(path)
 
 
 def _take_up(folder: Path, made_from: Mapping[str, Any] | None) -> bool:
