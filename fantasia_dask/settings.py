@@ -497,7 +497,7 @@ class Config(_Settings):
 
     input: str = Field(
         description="Proteins to annotate: FASTA (.gz, .bz2 and .xz too; - is standard input), or embeddings "
-        "(.zarr, .h5) when only_lookup is true."
+        "(.zarr, .h5, .npz) when only_lookup is true."
     )
     invalid_proteins: Literal["stop", "skip"] = Field(
         default="stop",
@@ -506,6 +506,11 @@ class Config(_Settings):
     )
     only_lookup: bool = Field(
         default=False, description="Whether to look up embeddings that exist already, and to embed nothing."
+    )
+    vectors_key: str | None = Field(
+        default=None,
+        description="Array of vectors to read, of an input with only_lookup that holds several (npz, HDF5 or Zarr); "
+        "null: the only one there is.",
     )
     only_embedding: bool = Field(default=False, description="Whether to stop after the embedding; needs no reference.")
     prefix: FolderName = Field(
@@ -622,7 +627,7 @@ class Config(_Settings):
         if self.only_lookup and self.only_embedding:
             raise _clash("only_lookup and only_embedding are both true: expected at most one of them")
         if self.only_lookup and self.input == "-":
-            raise _clash("input is -, but only_lookup reads embeddings from a file (.zarr, .h5)")
+            raise _clash("input is -, but only_lookup reads embeddings from a file (.zarr, .h5, .npz)")
         for name in ("reference", "ontology", "taxonomy_dump"):
             if getattr(self.sources, name).url is not None and getattr(self, name) is None:
                 raise _clash(f"sources.{name} has an address, but {name} is not set: expected where it goes")

@@ -48,9 +48,10 @@ def vectors_name(arrays: Mapping[str, Described], key: str | None, path: Path) -
             )
         return key
     if len(matrices) != 1:
+        example = matrices[0] if matrices else "embeddings"
         raise InputError(
             f"{path} holds {len(matrices)} arrays of vectors ({', '.join(matrices) or 'none'}): "
-            "name the one to read, for instance --vectors-key " + (matrices[0] if matrices else "embeddings") + "."
+            f"name the one to read, for instance --vectors-key {example} (of a run, --set vectors_key={example})."
         )
     return matrices[0]
 

@@ -98,6 +98,8 @@ def check(config: Config) -> Job:
         if config.only_embedding:
             raise InputError(f"input {config.input} holds vectors, and only_embedding is true: expected FASTA.")
         return Job(config, (), None, config.embedding.profile, reference, allowed, own)
+    if config.vectors_key is not None:
+        raise InputError(f"vectors_key is set, but input {config.input} is not a file of vectors: leave it out.")
     if config.only_lookup:
         raise InputError(
             f"only_lookup is true, but input {config.input} is not a file of vectors: expected .zarr, .h5 or .npz."
