@@ -14,7 +14,7 @@ from ..ledger import Ledger, found_ledger
 from ..lock import only_run
 from ..mishaps import told_plainly
 from ..progress import Progress
-from ..run_folder import RunFolder, count_rows, file_sha256, write_aside
+from ..run_folder import RunFolder, count_rows, file_sha256, read_parquet, write_aside
 from ..schema import PART_QUERIES, Space
 from .files import FinishedRun, write_files
 from .neighbours import settings_of_hits
@@ -110,6 +110,7 @@ def _config(folder: RunFolder, overrides: Mapping[str, Any] | Sequence[str]) -> 
 def open_finished(run_folder: str | os.PathLike[str], overrides: Mapping[str, Any] | Sequence[str] = ()) -> FinishedRun:
     """Open a run whose hits are complete, with the reference that they were found in; as for `write_report`."""
     from ..reference.bundle import open_reference
+    from ..report.account import read_account
 
     folder = _run_folder(run_folder)
     config = _config(folder, overrides)
@@ -121,6 +122,8 @@ def open_finished(run_folder: str | os.PathLike[str], overrides: Mapping[str, An
     for file in (folder.status, folder.queries, folder.donors, *(own if has_own else ())):
         if not file.is_file():
             raise InputError(f"{file} is missing, and a report needs it: run fantasia-dask run again, which makes it.")
+    if config.report:
+        read_account(folder.status, listed=0)  # a file that people open, and may save in another shape
     spaces = tuple(Space(**space) for space in manifest["spaces"])
     _check_hits(folder, config, spaces)
     reference = open_reference(config.require_reference())
@@ -160,7 +163,7 @@ def _wrong_hits(ledger: Ledger, q: int, config: Config, model: str) -> str:
         return f"are not finished ({ledger.part(missing[0]).name} is missing)"
     for number in range(-(-q // PART_QUERIES)):
         try:
-            count_rows(ledger.part(number))
+            read_parquet(ledger.part(number))
         except InputError:
             return f"are damaged, delete {ledger.part(number)}"
     wanted = json.loads(json.dumps(settings_of_hits(config, model)))

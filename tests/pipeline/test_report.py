@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -123,12 +124,18 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def spoil(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:99] + b"spoilt" + content[105:])
+
+
 HITS = [
     (lambda hits: shutil.rmtree(hits), "Sim layer 0 are missing: give the command of the run again"),
     (lambda hits: shutil.rmtree(hits / "model=Sim" / "layer=1"), "Sim layer 1 are missing"),
     (lambda hits: (hits / "model=Sim" / "layer=0" / "_made_from.json").unlink(), "Sim layer 0 are missing"),
     (lambda hits: (hits / "model=Sim" / "layer=0" / "part-00000.parquet").unlink(), "layer 0 are not finished"),
     (lambda hits: cut(hits / "model=Sim" / "layer=1" / "part-00000.parquet"), "layer 1 are damaged, delete /.*00.parq"),
+    (lambda hits: spoil(hits / "model=Sim" / "layer=1" / "part-00000.parquet"), "layer 1 are damaged, delete /.*00.p"),
 ]
 
 
@@ -216,6 +223,20 @@ def test_write_report__what_is_not_at_hand(lookup_config, run_quietly, report, s
         with pytest.raises(InputError, match="cannot be written"):
             report(folder.path, alignments="none")
     assert everything(folder.path) == before
+
+
+@pytest.mark.parametrize("harm", [cut, lambda path: path.write_text(path.read_text().replace("\t", ",")), Path.touch])
+def test_write_report__a_status_file_that_was_saved_otherwise(lookup_config, run_quietly, report, harm):
+    config = lookup_config(report=True)
+    run_quietly(config)
+    status = config.run_folder / "status.tsv"
+    if harm is Path.touch:
+        status.unlink()
+    harm(status)
+    before = everything(config.run_folder)
+    with pytest.raises(InputError, match=r"status\.tsv is not as a run writes it \(.*\): run fantasia-dask run again"):
+        report(config.run_folder)
+    assert everything(config.run_folder) == before
 
 
 def test_write_report__needs_no_ontology_file(sample, sample_config, run_quietly, report, tmp_path):
