@@ -512,6 +512,11 @@ class Config(_Settings):
         description="Array of vectors to read, of an input with only_lookup that holds several (npz, HDF5 or Zarr); "
         "null: the only one there is.",
     )
+    sequences: Path | None = Field(
+        default=None,
+        description="FASTA of the proteins whose vectors are the input, with only_lookup, where these come without "
+        "sequences: for lengths, alignments, redundancy_filter and genes; null: what the input holds.",
+    )
     only_embedding: bool = Field(default=False, description="Whether to stop after the embedding; needs no reference.")
     prefix: FolderName = Field(
         default="fantasia",

@@ -136,6 +136,7 @@ class _Lookup:
             "reference": self.reference.fingerprint,
             "donors": digest(self.keep),
             "clusters": digest(*self.separation.labels) if self.separation.labels is not None else None,
+            **({"sequences": digest(self.store.sequences.tolist())} if self.separation.is_close is not None else {}),
         }
 
     def blocks(self, parts: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:

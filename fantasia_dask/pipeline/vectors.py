@@ -36,7 +36,20 @@ def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
     from ..interchange import import_vectors
 
     own = _own_store(job)
-    return import_vectors(job.config.input, folder.embeddings("zarr"), **_named(job)) if own is None else own
+    if own is not None:
+        return own
+    sequences = {protein.accession: protein.sequence for protein in job.proteins}
+    store = import_vectors(job.config.input, folder.embeddings("zarr"), **_named(job), sequences=sequences)
+    lacking = np.flatnonzero(store.sequences == "")
+    if sequences and len(lacking):
+        first = f"for instance {store.ids[lacking[0]]!r}"
+        if len(lacking) == len(store):
+            raise InputError(
+                f"sequences {job.config.sequences} has no protein of {job.config.input}, {first}: expected FASTA whose "
+                "headers begin with these names."
+            )
+        warn(f"{len(lacking)} of {len(store)} vectors have no sequence in {job.config.sequences}, {first}.")
+    return store
 
 
 def outline_given(job: Job) -> tuple[int, list[Space]]:
@@ -48,7 +61,7 @@ def outline_given(job: Job) -> tuple[int, list[Space]]:
 
 
 def _own_store(job: Job) -> EmbeddingStore | None:
-    """Open a store of ours; None for another tool's layout."""
+    """Open a store of ours; None for another tool's layout, and where sequences are to be joined with it."""
     from ..interchange import recognise
     from ..store import open_store
 
@@ -59,7 +72,7 @@ def _own_store(job: Job) -> EmbeddingStore | None:
             f"vectors_key is set, and input {job.config.input} is a store of fantasia-dask, which names its vectors by "
             "model and layer: leave it out."
         )
-    return open_store(job.config.input)
+    return None if job.proteins else open_store(job.config.input)
 
 
 def _named(job: Job) -> dict[str, Any]:
