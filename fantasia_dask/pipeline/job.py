@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Job:
     ----------
     config : Config
     proteins : sequence of Protein
-        The queries; when vectors are given, those of `sequences`, in their own order.
+        The queries; when vectors are given, those of `sequences`, in an order of their own.
     requests : tuple of EmbeddingRequest or None
         The models to run; None when vectors are given.
     profile : str or None
@@ -102,8 +102,7 @@ def check(config: Config) -> Job:
     if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
         if config.only_embedding:
             raise InputError(f"input {config.input} holds vectors, and only_embedding is true: expected FASTA.")
-        beside = () if config.sequences is None else read_fasta(config.sequences)
-        return Job(config, beside, None, config.embedding.profile, reference, allowed, own)
+        return Job(config, _proteins_beside(config), None, config.embedding.profile, reference, allowed, own)
     for name in ("vectors_key", "sequences"):
         if getattr(config, name) is not None:
             raise InputError(f"{name} is set, but input {config.input} is not a file of vectors: leave it out.")
@@ -116,6 +115,20 @@ def check(config: Config) -> Job:
     job = Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, own)
     job.check_choices(lambda: job.headers)
     return job
+
+
+def _proteins_beside(config: Config) -> list[Protein]:
+    """Read the FASTA that goes with vectors: each protein by its name there, and by UniProt's accession in that name.
+
+    UniProt's own files of vectors say P12345 where its FASTA says sp|P12345|NAME.
+    """
+    from ..reference.sources import bare_accession
+    from ..sequences import read_fasta
+
+    if config.sequences is None:
+        return []
+    proteins = read_fasta(config.sequences)
+    return [*(replace(protein, accession=bare_accession(protein.accession)) for protein in proteins), *proteins]
 
 
 def _fetched_reference(config: Config) -> Path:

@@ -125,6 +125,16 @@ def test_sequences__of_a_store_of_ours(lookup_config, run_quietly, simulated, tm
         run_quietly(lookup_config(**settings, input=str(tmp_path / "ids.npz"), prefix="some"))
 
 
+def test_sequences__by_the_accession_in_uniprots_names(config, run_quietly, tmp_path):
+    names = [f">{name if name == 'E' else f'sp|{name}|{name}_YEAST'} Protein {name}\nMKTAYIAK\n" for name in "EDCBA"]
+    (tmp_path / "uniprot.fasta").write_text("".join(names))
+    made = config(vectors_key="last_mean", sequences=str(tmp_path / "uniprot.fasta"))
+    run_quietly(made)
+    queries = pd.read_parquet(RunFolder(made.run_folder).queries)
+    assert queries["length"].tolist() == [8] * 5
+    assert queries["description"].tolist() == [f"Protein {name}" for name in "ABCDE"]
+
+
 def test_sequences__mistakes(config, sample, sample_config, run_quietly):
     with pytest.raises(InputError, match=r"queries\.fasta has no protein of .*, for instance 'A': expected FASTA"):
         run_quietly(config(vectors_key="last_mean", sequences=str(sample / "queries.fasta")))
