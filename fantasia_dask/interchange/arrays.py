@@ -53,7 +53,7 @@ def vectors_name(arrays: Mapping[str, Described], key: str | None, path: Path) -
     if len(matrices) != 1:
         raise InputError(
             f"{path} holds {len(matrices)} arrays of vectors ({', '.join(matrices)}): name the one to read, for "
-            f"instance --vectors-key {matrices[0]}."
+            f"instance --vectors-key {matrices[0]} (of a run, --set vectors_key={matrices[0]})."
         )
     return matrices[0]
 
