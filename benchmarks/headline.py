@@ -1,5 +1,6 @@
-"""FANTASIA's published job, end to end: 20,223 queries, 123,977 references, d = 1024, k = 5, without alignments.
+"""A simulated job of the size of FANTASIA's published one, end to end, without alignments.
 
+It has 20,223 queries, 123,977 references, d = 1024 and k = 5; vectors, sequences, annotations and ontology are drawn.
 `fantasia_dask.run` with `only_lookup` goes from vectors on disk to neighbours, GO terms and every export. Each round
 starts without results and with the reference dropped from the system's cache of files, and is followed by the bare
 float32 product of the same job from memory. FANTASIA published 1,836 s for the distances on a CPU, and 127 s of wall

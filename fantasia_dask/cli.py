@@ -6,7 +6,6 @@ everything else to standard error. A user's mistake is one sentence and exit cod
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 import warnings
@@ -19,6 +18,7 @@ import rich_click as click
 from ._version import __version__
 from .errors import FantasiaWarning, InputError
 from .journal import without_secrets
+from .mishaps import of_the_disk
 from .stopping import Stop, stoppable
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ def _code_of(arguments: Sequence[str] | None, stop: Stop) -> Any:
         click.echo("interrupted: the same command takes the run up again.", err=True)
         return stop.code
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-            name = InputError(f"{error.filename} cannot be the name of a file, as it is too long: expected a path.")
-            click.echo(f"error: {without_secrets(str(name))}", err=True)
+        if mishap := of_the_disk(error, Path.cwd()):
+            click.echo(f"error: {without_secrets(mishap)}.", err=True)
             return 2
         error.add_note(
             f"This is a bug in fantasia-dask {__version__}. Please report it with the lines above: {REPORT_TO}"

@@ -12,6 +12,8 @@ import reprlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -95,7 +97,9 @@ def load_config(
     path : path
         A YAML file of ours, or one of FANTASIA 4.1. Relative paths in it are relative to its folder.
     overrides : mapping or sequence of str
-        What differs from the file, by dotted key: ``{"embedding.device": "cpu"}`` or ``["embedding.device=cpu"]``.
+        What differs from the file, by dotted key: ``{"embedding.device": "cpu"}`` or ``["embedding.device=cpu"]``. A
+        key has the value that is given: with ``{"embedding.models": {"ESM": {}}}`` no other model of the file is left.
+        Of a group of settings, as in ``{"embedding": {"device": "cpu"}}``, those that are not named stay.
         Relative paths in it are relative to the current folder.
     note : callable
         Takes one line for each thing that was translated; by default it becomes a `FantasiaWarning`.
@@ -126,7 +130,7 @@ def make_config(
     folder: str | os.PathLike[str] = ".",
     source: str = "the configuration",
 ) -> Config:
-    """Check a nested mapping of settings; relative paths in it are relative to `folder`.
+    """Check a nested mapping of settings, whose relative paths are seen from `folder`; overrides as for `load_config`.
 
     Raises
     ------
@@ -145,12 +149,12 @@ def make_config(
     """
     _refuse_half_signs(mapping, source)
     changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
-    changed: dict[str, Any] = {}
-    for key, value in changes.items():
-        _put(changed, _split(key), value)
-    _refuse_half_signs(changed, "an override")
+    _refuse_half_signs(changes, "an override")
     values = _anchored({"base_directory": ".", **mapping}, Config, Path(folder), source)
-    values = _merged(values, _anchored(changed, Config, Path(), "an override"))
+    for key, value in changes.items():
+        parts = _split(key)
+        changed = _anchored(_with({}, parts, value), Config, Path(), "an override")
+        values = _with(values, parts, reduce(getitem, parts, changed))
     try:
         return Config.model_validate(values)
     except ValidationError as error:
@@ -279,21 +283,27 @@ def _pattern(parts: list[str]) -> list[str]:
     return [*parts[:2], ANY_KEY, *parts[3:]] if parts[:2] == ["embedding", "models"] and len(parts) > 2 else parts
 
 
-def _put(tree: dict[str, Any], parts: list[str], value: Any) -> None:
-    for part in parts[:-1]:
-        if not isinstance(tree.get(part), dict):
-            tree[part] = {}
-        tree = tree[part]
-    tree[parts[-1]] = value
+def _with(tree: Mapping[str, Any], parts: Sequence[str], value: Any, above: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a tree in which a key has a value; the given tree is not changed.
+
+    A group of settings is laid over the one that is there. A mapping whose keys the user chooses (models, weights,
+    metrics, aliases) is a value like any other: it takes the place of what is there.
+    """
+    name, *below = parts
+    here, under = [*above, name], tree.get(name)
+    if below or (isinstance(value, Mapping) and _is_group(here)):
+        laid = dict(under) if isinstance(under, Mapping) else {}
+        for inner, item in [(below, value)] if below else [([key], item) for key, item in value.items()]:
+            laid = _with(laid, inner, item, here)
+        value = laid
+    return {**tree, name: value}
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree over another."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = _merged(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
-    return merged
+def _is_group(parts: list[str]) -> bool:
+    """Tell whether a key holds settings of ours, and not one of its own or what the user names."""
+    start = ".".join(map(str, _pattern(parts))) + "."
+    inside = [key for key in known_keys() if key.startswith(start)]
+    return bool(inside) and not inside[0].startswith(start + ANY_KEY)
 
 
 def _refuse_half_signs(values: Any, source: str, key: str = "", walked: set[int] | None = None) -> None:
@@ -387,7 +397,9 @@ def _sentence(error: ValidationError, values: Mapping[str, Any], source: str, ov
         about = f" {field.description}" if field is not None else " Expected at least models: with one model."
         return f"{key} is missing {where}.{about}"
     if first["type"] == WHOLE:
-        return f"{source}: {'.'.join([*parts, first['msg']])}."
+        text = ".".join([*parts, first["msg"]])
+        named = text.partition(" ")[0].rstrip(":")
+        return f"{'an override' if any(_within(named, other) for other in overridden) else source}: {text}."
     return f"{key} {where} is {reprlib.repr(first['input'])}: {_expectation(first)}."
 
 

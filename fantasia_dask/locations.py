@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from .errors import InputError
 
-__all__ = ["as_path", "check_writable", "is_remote", "is_url", "reachable"]
+__all__ = ["as_path", "check_writable", "existing_above", "is_remote", "is_url", "reachable"]
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 """What begins a URL; a drive's letter alone does not."""
@@ -57,6 +57,8 @@ def as_path(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | N
     text = os.fspath(path)
     if not URL.match(text):
         return Path(text)
+    if "::" in text:
+        raise InputError(f"{text} is a chain of addresses: expected one; unpack what is in an archive first.")
     try:
         from upath import UPath
 
@@ -80,29 +82,40 @@ def is_remote(path: object) -> bool:
     return hasattr(path, "storage_options")
 
 
-def check_writable(path: Path, remedy: str) -> None:
-    """Refuse a place where nothing can be made, before any work is done for it.
+def existing_above(path: Path) -> Path:
+    """Return a path, or the nearest above it that is there, as far as this user can see.
+
+    Examples
+    --------
+    >>> existing_above(Path("/no such folder/downloads"))
+    PosixPath('/')
+    """
+    path = path.absolute()
+    # Path.exists raises, up to Python 3.13, where a folder is closed
+    return next(place for place in (path, *path.parents) if os.path.exists(place))  # noqa: PTH110
+
+
+def check_writable(folder: Path, remedy: str) -> None:
+    """Refuse a folder in which nothing can be made, before any work is done for it.
 
     Parameters
     ----------
-    path
-        What is to be made; its folder too, if that is not there.
+    folder
+        Need not be there: it is then made too.
     remedy : str
         What can be done.
 
     Raises
     ------
     InputError
-        If the folder that it would be made in is none, or cannot be written.
+        If it, or what is there of the path to it, is no folder or cannot be written.
     """
-    try:
-        above = next(folder for folder in path.absolute().parents if folder.exists())
-    except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): {remedy}.") from error
+    above = existing_above(folder)
+    named = "it" if above == folder.absolute() else above
     if not above.is_dir():
-        raise InputError(f"{path} cannot be written, as {above} is no folder: {remedy}.")
+        raise InputError(f"nothing can be made in {folder}, as {named} is no folder: {remedy}.")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written, as {above} is not writable: {remedy}.")
+        raise InputError(f"nothing can be made in {folder}, as {named} is not writable: {remedy}.")
 
 
 @contextmanager

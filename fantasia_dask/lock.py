@@ -28,6 +28,7 @@ __all__ = ["only_run"]
 HEARTBEAT_SECONDS = 10.0
 SILENT_SECONDS = 120.0
 """After so long without a heartbeat a run on another machine is taken for dead."""
+TRIES = 100
 REMEDIES_OF_A_RUN = ("give this run another prefix", "set base_directory to a folder of your own")
 NOT_SUPPORTED = {errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL}
 
@@ -61,9 +62,8 @@ def only_run(
     >>> lock.exists() or lock.parent.exists()
     False
     """
-    new = [folder for folder in lock.parents if not folder.exists()]
+    new = [lock.parent, *(folder for folder in lock.parents[1:] if not folder.exists())]
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
         file = _acquired(lock, tell, remedies[0])
     except OSError as error:
         raise InputError(f"{lock.parent} cannot be written ({error.strerror}): {remedies[1]}.") from error
@@ -86,7 +86,7 @@ def only_run(
 def _acquired(lock: Path, tell: Callable[[str], object], remedy: str) -> int:
     """Open and hold the lock file; return its descriptor."""
     while True:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = _opened(lock)
         try:
             supported = _hold(file, lock, remedy)
             if os.fstat(file).st_nlink == 0:  # its last holder removed it while this one opened it
@@ -101,6 +101,15 @@ def _acquired(lock: Path, tell: Callable[[str], object], remedy: str) -> int:
             os.close(file)
             raise
         return file
+
+
+def _opened(lock: Path) -> int:
+    """Open the lock file, and make it and its folder where they are not."""
+    for _ in range(TRIES):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # the last holder has just removed the empty folder
+            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    raise FileNotFoundError(errno.ENOENT, "it is removed again and again", str(lock))
 
 
 def _hold(file: int, lock: Path, remedy: str) -> bool:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["told_plainly"]
+__all__ = ["of_the_disk", "told_plainly"]
 
 GOES_ON = "Then give the same command again: it goes on where it stopped."
+ANEW = "Then give the same command again."
 REMEDIES = {
     errno.ENOSPC: "the disk is full: make room",
     errno.EDQUOT: "the quota of the disk is used up: make room, or ask for more",
@@ -25,6 +26,8 @@ REMEDIES = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.EIO: "the disk fails: look at the system's log, or use another disk",
     errno.EFBIG: "the file would be larger than is allowed: raise the limit (ulimit -f)",
+    errno.ENAMETOOLONG: "its name is too long: expected a path",
+    errno.ENOTDIR: "a part of its path is a file and no folder: expected another path",
     errno.ESTALE: "the network file system has lost it: mount it again",
 }
 IN_TEXT = re.compile(r"\[?errno[ =]*(\d+)", re.IGNORECASE)
@@ -32,13 +35,15 @@ IN_TEXT = re.compile(r"\[?errno[ =]*(\d+)", re.IGNORECASE)
 
 
 @contextmanager
-def told_plainly(folder: Path) -> Iterator[None]:
+def told_plainly(folder: Path, *, goes_on: bool = True) -> Iterator[None]:
     """Turn a mishap within the ``with`` block into an `InputError`; bugs pass through as they are.
 
     Parameters
     ----------
     folder : Path
         Where the run works; named where the error itself names no file.
+    goes_on : bool
+        Whether the same command takes the work up where it was.
 
     Examples
     --------
@@ -53,13 +58,14 @@ def told_plainly(folder: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        text = _of_the_disk(error, folder) or _of_the_cluster(error)
+        text = of_the_disk(error, folder) or _of_the_cluster(error)
         if text is None:
             raise
-        raise InputError(f"{text}. {GOES_ON}") from error
+        raise InputError(f"{text}. {GOES_ON if goes_on else ANEW}") from error
 
 
-def _of_the_disk(error: Exception, folder: Path) -> str | None:
+def of_the_disk(error: Exception, folder: Path) -> str | None:
+    """Say what is wrong with a disk, and what can be done; None where it is something else."""
     if not isinstance(error, OSError):
         return None
     stated = IN_TEXT.search(str(error))

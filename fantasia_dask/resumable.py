@@ -69,9 +69,13 @@ class Resumable:
                 failures = 0 if self._have > before else failures + 1
                 if failures >= TRIES:
                     if self._have:
+                        remedy = (
+                            "takes it up there"
+                            if self._noted or self._checked
+                            else "begins anew, as the server tells no version of the file; with its sha256 it goes on"
+                        )
                         raise InputError(
-                            f"{url} broke off after {self._have} bytes ({reason(error)}): the same command takes it "
-                            "up there."
+                            f"{url} broke off after {self._have} bytes ({reason(error)}): the same command {remedy}."
                         ) from error
                     raise unreachable(url, error) from error
                 time.sleep(PAUSE_S)
@@ -82,12 +86,17 @@ class Resumable:
     def _have(self) -> int:
         return self._part.stat().st_size if self._part.is_file() else 0
 
+    @property
+    def _noted(self) -> str:
+        """What the server called the version that was begun; empty where it does not say."""
+        return self._mark.read_text(encoding="utf-8") if self._mark.is_file() else ""
+
     def _get(self, url: str) -> None:
         """Ask for what is missing, once."""
         import requests
 
         have, headers = self._have, dict(HEADERS)
-        mark = self._mark.read_text(encoding="utf-8") if self._mark.is_file() else ""
+        mark = self._noted
         if have and (mark or self._checked):
             headers["Range"] = f"bytes={have}-"
             if mark:
@@ -131,6 +140,8 @@ class Resumable:
                     raise self._refused(f"{answer.url} sends more than the {most} bytes expected: it is not kept.")
                 file.write(chunk)
                 self._tell(have)
+        if self._have != have:
+            raise self._refused(f"{self._part} is written by another process too: stop one, and fetch it again.")
         if total is not None and have < total:
             raise requests.ConnectionError(f"{total - have} bytes are missing")
 

@@ -20,6 +20,7 @@ from .store import remove
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.parquet as pq
 
 __all__ = [
     "EXPORTS",
@@ -27,6 +28,7 @@ __all__ = [
     "MANIFEST_FORMAT",
     "RunFolder",
     "aside",
+    "count_rows",
     "file_sha256",
     "peak_memory_bytes",
     "read_parquet",
@@ -319,12 +321,30 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
     InputError
         If the file is damaged or missing.
     """
+    with _readable(path) as file:
+        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+
+
+def count_rows(path: Path) -> int:
+    """Return the rows of a table that `write_parquet` wrote, as its last bytes tell; a cut file has none.
+
+    Raises
+    ------
+    InputError
+        If the file is cut, no table, or missing.
+    """
+    with _readable(path) as file:
+        return int(file.metadata.num_rows)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a table; whatever is wrong with it is one sentence."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        return file.read(columns=None if columns is None else list(columns)).to_pandas()
+        yield pq.ParquetFile(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read ({reason}): delete it; the same command makes it again.") from error

@@ -240,7 +240,7 @@ CONSENSUS = (
     Column("best_reliability", "float64", "largest reliability index of all donors, models and layers"),
     Column("mean_reliability", "float64", "mean over the donors that have the term, once per model and layer"),
     Column("final_score", "float64", "mean of the summary's final_score over all models and layers of the run; one "
-           "without the term counts 0", missing="NaN"),
+           "without the term counts 0; of a gene, the largest of its isoforms", missing="NaN"),
     Column("models", "int64", "models that agree"),
     Column("layers", "int64", "pairs of model and layer that agree"),
     Column("donors", "int64", "distinct donor proteins"),

@@ -64,7 +64,7 @@ class Protein:
 def open_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     """Open a text file for reading, unpacking ``.gz``, ``.bz2`` and ``.xz``; ``-`` is standard input.
 
-    Bytes that are not UTF-8 are read as Latin-1, as old databases wrote them.
+    Bytes that are not UTF-8 are read as Latin-1, as old databases wrote them; a byte-order mark is passed over.
 
     Raises
     ------
@@ -99,7 +99,7 @@ class _Text(io.TextIOWrapper):
     """Text read line by line, in bounded memory whatever is in it."""
 
     def __init__(self, binary: Any, name: str, packed_bytes: int | None = None):
-        super().__init__(binary, encoding="utf-8", errors="latin1_fallback")
+        super().__init__(binary, encoding="utf-8-sig", errors="latin1_fallback")
         self._of, self._packed_bytes, self._characters = name, packed_bytes, 0
 
     def readline(self, size: int = -1, /) -> str:  # type: ignore[override]  # its stub has bytes

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +18,6 @@ from .errors import InputError
 from .schema import RAW_ANNOTATIONS
 from .values import (
     METRICS,
-    STATISTICS,
     USUAL_EXPORTS,
     WEIGHTS,
     Count,
@@ -301,28 +300,77 @@ class SummarySettings(_Settings):
     )
     aliases: dict[str, str] = Field(
         default_factory=lambda: {"reliability_index": "ri", "identity": "id_g", "identity_sw": "id_l"},
-        description="Short names of raw columns in the summary's header.",
+        description="Short names of raw columns in the summary's header; no two of its columns may have one name.",
     )
     weights: dict[str, Weight] = Field(
         default_factory=lambda: dict(WEIGHTS),
         description="Weights of the columns that add up to final_score, by raw column and statistic or by the "
-        "summary's own column name. Change them to trust sequence identity more, or less, than the "
-        "embedding.",
+        "summary's own column name. Of the default, what has no column counts for nothing; of weights that are given, "
+        "each must have one, unless it is 0. Change them to trust sequence identity more, or less, than the embedding.",
     )
     weighted_prefix: str = Field(default="w_", description="What the names of weighted columns begin with.")
 
+    @property
+    def column_weights(self) -> dict[str, float]:
+        """The weight of each column that has one, by the summary's own column name.
+
+        A weight of 0 asks for nothing, and the default weights ask for those columns that there are: of both, the rest
+        is left out.
+        """
+        columns = self._columns()
+        return {column: weight for _, column, weight in self._weighed(self.weights) if column in columns}
+
+    def _column(self, measure: str, statistic: str) -> str:
+        return f"{statistic}_{self.aliases.get(measure, measure)}"
+
+    def _columns(self) -> dict[str, str]:
+        """Name the columns of an embedding space, and the raw column that each is of."""
+        columns: dict[str, str] = {}
+        for measure, statistics in self.metrics.items():
+            for column in dict.fromkeys(self._column(measure, statistic) for statistic in statistics):
+                if column in columns:
+                    raise _clash(
+                        f"aliases: two columns would be called {column}, that of {columns[column]} and that of "
+                        f"{measure}: expected a name for each"
+                    )
+                columns[column] = measure
+        return {**columns, "count": "count"} if self.include_counts else columns
+
+    def _weighed(self, weights: Mapping[str, Weight]) -> Iterator[tuple[str, str, float]]:
+        """Yield the key, the column and the weight of all that is weighed."""
+        for name, weight in weights.items():
+            if isinstance(weight, Mapping):
+                for statistic, value in weight.items():
+                    yield f"weights.{name}.{statistic}", self._column(name, statistic), value
+            else:
+                yield f"weights.{name}", name, weight
+
     @model_validator(mode="after")
     def _check_columns(self) -> SummarySettings:
-        for name, columns in (("metrics", self.metrics), ("aliases", self.aliases)):
-            for column in columns:
+        for name, given in (("metrics", self.metrics), ("aliases", self.aliases)):
+            for column in given:
                 _require_known(f"{name}.{column}", column, MEASURES)
-        short = {self.aliases.get(measure, measure) for measure in MEASURES}
-        single = [f"{statistic}_{name}" for statistic in STATISTICS for name in sorted(short)] + ["count"]
-        for column, weight in self.weights.items():
-            _require_known(f"weights.{column}", column, MEASURES if isinstance(weight, dict) else single)
-            for value in weight.values() if isinstance(weight, dict) else (weight,):
-                if value < 0:
-                    raise _clash(f"weights.{column} is {value}: expected a weight of 0 or more")
+        columns = self._columns()
+        # Also those that a file of an earlier release, or of FANTASIA, spells out in its own way.
+        usual = {(column, weight) for _, column, weight in self._weighed(WEIGHTS)}
+        by_default = {(column, weight) for _, column, weight in self._weighed(self.weights)} == usual
+        keys: dict[str, str] = {}
+        for key, column, weight in self._weighed(self.weights):
+            if weight < 0:
+                raise _clash(f"{key} is {weight}: expected a weight of 0 or more")
+            if column in keys:
+                raise _clash(f"{keys[column]} and {key} both weigh {column}: expected one of them")
+            if column not in columns and weight and not by_default:
+                raise _clash(
+                    f"{key} is {weight}, but the summary has no column {column}: expected one of "
+                    f"{', '.join(columns) or 'none'}, or another setting of metrics or include_counts"
+                )
+            if self.weighted_prefix + column in columns:
+                raise _clash(
+                    f"weighted_prefix is {self.weighted_prefix!r}, and two columns would be called "
+                    f"{self.weighted_prefix}{column}: expected another one, such as w_"
+                )
+            keys[column] = key
         return self
 
 
@@ -449,7 +497,7 @@ class Config(_Settings):
 
     input: str = Field(
         description="Proteins to annotate: FASTA (.gz, .bz2 and .xz too; - is standard input), or embeddings "
-        "(.zarr, .h5) when only_lookup is true."
+        "(.zarr, .h5, .npz) when only_lookup is true."
     )
     invalid_proteins: Literal["stop", "skip"] = Field(
         default="stop",
@@ -458,6 +506,16 @@ class Config(_Settings):
     )
     only_lookup: bool = Field(
         default=False, description="Whether to look up embeddings that exist already, and to embed nothing."
+    )
+    vectors_key: str | None = Field(
+        default=None,
+        description="Array of vectors to read, of an input with only_lookup that holds several (npz, HDF5 or Zarr); "
+        "null: the only one there is.",
+    )
+    sequences: Path | None = Field(
+        default=None,
+        description="FASTA of the proteins whose vectors are the input, with only_lookup, where these come without "
+        "sequences: for lengths, alignments, redundancy_filter and genes; null: what the input holds.",
     )
     only_embedding: bool = Field(default=False, description="Whether to stop after the embedding; needs no reference.")
     prefix: FolderName = Field(
@@ -574,7 +632,7 @@ class Config(_Settings):
         if self.only_lookup and self.only_embedding:
             raise _clash("only_lookup and only_embedding are both true: expected at most one of them")
         if self.only_lookup and self.input == "-":
-            raise _clash("input is -, but only_lookup reads embeddings from a file (.zarr, .h5)")
+            raise _clash("input is -, but only_lookup reads embeddings from a file (.zarr, .h5, .npz)")
         for name in ("reference", "ontology", "taxonomy_dump"):
             if getattr(self.sources, name).url is not None and getattr(self, name) is None:
                 raise _clash(f"sources.{name} has an address, but {name} is not set: expected where it goes")

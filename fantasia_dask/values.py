@@ -190,4 +190,10 @@ METRICS: dict[str, tuple[Statistic, ...]] = {
     "identity": STATISTICS,
     "identity_sw": STATISTICS,
 }
-WEIGHTS: dict[str, Weight] = {"reliability_index": {"max": 0.4}, "max_id_g": 0.2, "max_id_l": 0.2, "count": 0.2}
+WEIGHTS: dict[str, Weight] = {
+    "reliability_index": {"max": 0.4},
+    "identity": {"max": 0.2},
+    "identity_sw": {"max": 0.2},
+    "count": 0.2,
+}
+"""FANTASIA's, by raw column, so that they hold whatever the columns of the summary are called."""

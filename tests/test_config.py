@@ -194,6 +194,64 @@ def test_overrides__a_model_with_dots_in_its_name():
     assert list(config.embedding.enabled_models) == ["ESM2.5-b"]
 
 
+SUMMARY = {"weights": {"count": 1, "max_ri": 2}, "metrics": {"reliability_index": ["max"]}}
+
+
+@pytest.mark.parametrize(
+    ("override", "left"),
+    [
+        ("postprocess.summary.weights={count: 3}", {"weights": {"count": 3}}),
+        ("postprocess.summary.weights={}", {"weights": {}}),
+        ("postprocess.summary.weights.count=3", {"weights": {"count": 3, "max_ri": 2}}),
+        ("postprocess.summary={metrics: {reliability_index: [max, min]}}", {"weights": SUMMARY["weights"]}),
+        ("postprocess.summary.metrics={identity: [max], reliability_index: [max]}", {"weights": SUMMARY["weights"]}),
+        ("postprocess.summary.aliases={reliability_index: ri}", {"aliases": {"reliability_index": "ri"}}),
+    ],
+)
+def test_overrides__a_mapping_with_keys_of_ones_own_is_one_value(ants, override, left):
+    """As the same text does in the file: else a weight, metric or alias could never be taken away."""
+    path = ants(postprocess={"summary": SUMMARY, "taxon": 9606})
+    post = load_config(path, [override]).postprocess
+    assert post.model_dump()["summary"].items() >= left.items()
+    assert post.taxon == 9606
+    key, value = override.split("=")
+    assert load_config(path, {key: yaml.safe_load(value)}).postprocess == post
+
+
+def test_overrides__models_are_those_that_are_given(ants):
+    path = ants(embedding={"device": "cpu", "models": {"ESM": {"batch_size": 3}, "Prot-T5": {"batch_size": 4}}})
+    for overrides in (["embedding.models={Prot-T5: {}}"], {"embedding": {"models": {"Prot-T5": {}}}}):
+        embedding = load_config(path, overrides).embedding
+        assert (list(embedding.models), embedding.models["Prot-T5"].batch_size) == (["Prot-T5"], 32)
+        assert embedding.device == "cpu"
+    one_more = load_config(path, ["embedding.models.Ankh3-Large.batch_size=1"]).embedding.models
+    assert [model.batch_size for model in one_more.values()] == [3, 4, 1]
+
+
+def test_overrides__a_group_of_settings_is_taken_key_by_key(ants):
+    path = ants(embedding={"queue_batch_size": 7, "models": {"ESM": {"batch_size": 3, "layer_index": [1]}}})
+    for overrides in (
+        {"embedding": {"device": "cpu", "models": {"ESM": {"batch_size": 3, "layer_index": [1]}}}},
+        {"embedding": {"device": "cpu"}, "embedding.models.ESM": {"layer_index": [1]}},
+        ["embedding={device: cpu}", "embedding.models.ESM={}"],
+        ["embedding.device=cpu", "embedding={}"],
+    ):
+        embedding = load_config(path, overrides).embedding
+        assert (embedding.device, embedding.queue_batch_size) == ("cpu", 7)
+        assert (embedding.models["ESM"].batch_size, embedding.models["ESM"].layer_index) == (3, (1,))
+    slurm = {"cluster": {"memory_limit": "8GB", "slurm": {}}}
+    assert load_config(path, slurm).cluster.kind == "slurm"
+
+
+def test_overrides__leave_what_they_are_given():
+    settings = {**MINIMAL, "postprocess": {"summary": {"weights": {"count": 1}}}}
+    overrides = {"postprocess.summary.weights": {"count": 2}}
+    summary = make_config(settings, {**overrides, "postprocess.summary.weights.max_ri": 3}).postprocess.summary
+    assert summary.weights == {"count": 2, "max_ri": 3}
+    assert settings["postprocess"]["summary"]["weights"] == {"count": 1}
+    assert overrides == {"postprocess.summary.weights": {"count": 2}}
+
+
 def test_overrides__text_stays_text():
     assert parse_overrides(["prefix=007", "input=a: b", "reference=null", "threads=", "only_lookup=true"]) == {
         "prefix": "007",

@@ -57,6 +57,28 @@ def test_fetch__whole_and_recorded(web, tmp_path):
     assert files(tmp_path / "new") == [RECORDS, "go basic.obo"]
 
 
+def test_fetch__another_process_writes_to_the_same_file(web, tmp_path, monkeypatch):
+    url = web.put("/go.obo", CONTENT)
+    told = Resumable._tell
+
+    def beside(self, have):
+        with self._part.open("ab") as other:
+            other.write(b"x")
+        told(self, have)
+
+    monkeypatch.setattr(Resumable, "_tell", beside)
+    refused(url, tmp_path, "go.obo.part is written by another process too")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "told"), [({}, "begins anew, as the server"), ({"sha256": sha256(CONTENT)}, "takes it up there")]
+)
+def test_fetch__a_server_that_tells_no_version(web, tmp_path, known, told):
+    url = web.put("/go.obo", CONTENT, etag="", cuts=[2_000_000] + 5 * [100 if known else 2_000_000])
+    refused(url, tmp_path, rf"broke off after \d+ bytes .*: the same command {told}", **known)
+
+
 def test_fetch__a_second_time_asks_for_nothing(web, tmp_path):
     url = web.put("/a.bin", CONTENT)
     get(url, tmp_path)

@@ -54,6 +54,28 @@ def test_only_run__says_who_it_is_and_leaves_nothing(lock):
     assert not lock.parent.exists()
 
 
+def test_only_run__an_empty_folder_goes_whoever_made_it(lock):
+    lock.parent.mkdir()
+    with only_run(lock, print):
+        pass
+    assert not lock.parent.exists()
+
+
+def test_only_run__a_folder_that_its_last_holder_removes_meanwhile(lock, monkeypatch):
+    real, opened = os.open, []
+
+    def late(path, *arguments, **named):
+        if not opened:
+            lock.parent.rmdir()
+        opened.append(path)
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(locks.os, "open", late)
+    with only_run(lock, print):
+        assert lock.exists()
+    assert opened == [lock, lock]
+
+
 def test_only_run__the_folder_stays_when_there_is_something_in_it(lock):
     with only_run(lock, print):
         (lock.parent / "config.yaml").write_text("input: x\n")

@@ -133,3 +133,8 @@ def test_read_fasta__real_malformed_files(shared):
     assert [p.accession for p in read_fasta(folder / "illegal_amino_acids.fasta")] == ["ok", "lowercase", "PROTEIN"]
     with pytest.raises(InputError, match=r"'unparsable'.*has 'ä'"):
         read_fasta(folder / "unparsable.fasta")
+
+
+def test_read_fasta__a_byte_order_mark_is_passed_over(tmp_path):
+    (tmp_path / "x.fasta").write_bytes(b"\xef\xbb\xbf>P1\nMKT\n")
+    assert [(p.accession, p.sequence) for p in read_fasta(tmp_path / "x.fasta")] == [("P1", "MKT")]

@@ -211,6 +211,10 @@ def test_require_reference__missing():
         {"weights": {"count": -1}},
         {"weights": {"identity": {"median": 1}}},
         {"weights": {"count": float("nan")}},
+        {"weights": {"reliability_index": {"mean": 1}, "count": 1}},
+        {"weights": {"count": 1}, "include_counts": False},
+        {"weights": {"max_id_g": 1}, "aliases": {"identity": "global"}},
+        {"weights": {"max_id_g": 1, "identity": {"max": 1}}},
     ],
 )
 def test_summary__unknown_columns(summary):
@@ -218,7 +222,52 @@ def test_summary__unknown_columns(summary):
         make_config({**MINIMAL, "postprocess": {"summary": summary}})
 
 
-def test_summary__fewer_metrics_keep_the_default_weights():
-    config = make_config({**MINIMAL, "postprocess": {"summary": {"metrics": {"reliability_index": ["max"]}}}})
-    assert config.postprocess.summary.metrics == {"reliability_index": ("max",)}
-    assert config.postprocess.summary.weights["max_id_g"] == 0.2
+def summary(**settings):
+    return make_config({**MINIMAL, "postprocess": {"summary": settings}}).postprocess.summary
+
+
+USUAL = {"max_ri": 0.4, "max_id_g": 0.2, "max_id_l": 0.2, "count": 0.2}
+SPELT_OUT = {"reliability_index": {"max": 0.4}, "max_id_g": 0.2, "max_id_l": 0.2, "count": 0.2}
+"""As in the configuration files of FANTASIA."""
+
+
+@pytest.mark.parametrize("weights", [{}, {"weights": SPELT_OUT}])
+def test_summary__the_default_weights_ask_for_the_columns_there_are(weights):
+    assert summary(**weights).column_weights == USUAL
+    assert summary(**weights, include_counts=False).column_weights == {k: USUAL[k] for k in USUAL if k != "count"}
+    few = summary(**weights, metrics={"reliability_index": ["max"]})
+    assert few.column_weights == {"max_ri": 0.4, "count": 0.2}
+    assert summary(**weights, metrics={}, include_counts=False).column_weights == {}
+    assert few.weights == summary(**weights).weights  # so that the columns may come back
+
+
+def test_summary__the_default_weights_follow_the_names_of_columns():
+    renamed = summary(aliases={"reliability_index": "ri", "identity": "global", "identity_sw": "local"})
+    assert renamed.column_weights == {"max_ri": 0.4, "max_global": 0.2, "max_local": 0.2, "count": 0.2}
+
+
+def test_summary__a_weight_of_zero_asks_for_nothing():
+    assert summary(weights={"count": 0, "max_ri": 1}).column_weights == {"count": 0, "max_ri": 1}
+    assert summary(weights={"count": 0, "max_ri": 1}, include_counts=False).column_weights == {"max_ri": 1}
+
+
+def test_summary__a_weight_without_a_column_is_told_in_full():
+    with pytest.raises(InputError) as caught:
+        summary(weights={"reliability_index": {"mean": 1}}, metrics={"reliability_index": ["min", "max"]})
+    assert str(caught.value) == (
+        "the configuration: postprocess.summary.weights.reliability_index.mean is 1.0, but the summary has no column "
+        "mean_ri: expected one of min_ri, max_ri, count, or another setting of metrics or include_counts."
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "column"),
+    [
+        ({"aliases": {"reliability_index": "id_g", "identity": "id_g"}}, "max_id_g"),
+        ({"aliases": {"reliability_index": "identity"}}, "max_identity"),
+        ({"weighted_prefix": ""}, "max_ri"),
+    ],
+)
+def test_summary__two_columns_of_one_name(settings, column):
+    with pytest.raises(InputError, match=rf"two columns would be called {column}\b"):
+        summary(**settings)

@@ -24,6 +24,10 @@ GREY = "#888888"
 MARGIN = 0.04
 """Of the longest distance, left free at both ends of an axis."""
 LONGEST_NAME = 60
+LONGEST_ORGANISM = 28
+"""Letters of a species beside a figure, which would else leave the figure half of its width."""
+TICKS = 5
+"""Intervals along an axis of distances, at most: their numbers are long."""
 NAMED = 40
 """Donors that a map still names; more names than these would cover each other."""
 JOINED = 300
@@ -32,6 +36,8 @@ JOINED = 300
 
 def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None = None) -> Axes:
     """Draw the donors of one protein: a line per donor, a mark per space at its distance.
+
+    Of a species, the strain or common name in parentheses is left out.
 
     Parameters
     ----------
@@ -52,7 +58,7 @@ def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None
         for row, distance, donor, gene, organism in hits[["row", "distance", "donor", "gene", "organism"]].itertuples(
             index=False
         ):
-            name = f"{_plain(f'{donor} {gene}')}\n{_plain(organism)}"
+            name = f"{_plain(f'{donor} {gene}')}\n{_plain(organism.partition(' (')[0], LONGEST_ORGANISM)}"
             nearest[row] = min(nearest.get(row, (np.inf, "")), (distance, name))
     rows = sorted(nearest, key=lambda row: (nearest[row], row))
     place = {row: -i for i, row in enumerate(rows)}
@@ -66,7 +72,8 @@ def plot_neighbours(spaces: Sequence[OpenSpace], accession: str, ax: Axes | None
     farthest = max((hits["distance"].max() for hits in found if len(hits)), default=1.0) or 1.0
     ax.set_xlim(-MARGIN * farthest, (1 + MARGIN) * farthest)  # room for whole marks at both ends, and above and below
     ax.set_ylim(0.5 - max(1, len(rows)), 0.5)
-    ax.legend(fontsize=8)
+    ax.locator_params(axis="x", nbins=TICKS)
+    ax.legend(fontsize=8, loc="lower left")  # the nearest donors are above, so that this corner is the emptiest
     return ax
 
 
@@ -177,6 +184,6 @@ def _line(i: int) -> dict[str, Any]:
     return {"color": COLOURS[i % len(COLOURS)], "linestyle": ("-", "--", ":", "-.")[i % 4], "lw": 1.8}
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, most: int = LONGEST_NAME) -> str:
     """Keep matplotlib from reading formulas between the dollar signs of a name, and the name from filling the page."""
-    return shortened(text, LONGEST_NAME).replace("$", r"\$")
+    return shortened(text, most).replace("$", r"\$")

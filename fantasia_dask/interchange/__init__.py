@@ -172,13 +172,18 @@ def import_vectors(
 
 
 def outline(
-    path: str | os.PathLike[str], *, model: str | None = None, layer: int | None = None, profile: str = "unknown"
+    path: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    layer: int | None = None,
+    profile: str = "unknown",
+    key: str | None = None,
 ) -> tuple[int, list[Space]]:
     """Return how many proteins a file of vectors has, and in which spaces; nothing is imported.
 
     Parameters
     ----------
-    path, model, layer, profile
+    path, model, layer, profile, key
         As for `import_vectors`.
 
     Raises
@@ -186,5 +191,5 @@ def outline(
     InputError
         As `import_vectors` does, but for what only its numbers show.
     """
-    table = vector_table(Path(path), model, layer, None, profile)
+    table = vector_table(Path(path), model, layer, key, profile)
     return len(table.ids), list(table.spaces)

@@ -47,10 +47,13 @@ def vectors_name(arrays: Mapping[str, Described], key: str | None, path: Path) -
                 f"{path} has no array {key!r}: it holds {', '.join(arrays) or 'none'}." + did_you_mean(key, arrays)
             )
         return key
+    if not matrices:
+        held = ", ".join(f"{name!r} is {a.dtype} of shape {a.shape}" for name, a in list(arrays.items())[:5])
+        raise InputError(f"{path} has no array of vectors ({held or 'it is empty'}): expected floats, one row each.")
     if len(matrices) != 1:
         raise InputError(
-            f"{path} holds {len(matrices)} arrays of vectors ({', '.join(matrices) or 'none'}): "
-            "name the one to read, for instance --vectors-key " + (matrices[0] if matrices else "embeddings") + "."
+            f"{path} holds {len(matrices)} arrays of vectors ({', '.join(matrices)}): name the one to read, for "
+            f"instance --vectors-key {matrices[0]} (of a run, --set vectors_key={matrices[0]})."
         )
     return matrices[0]
 

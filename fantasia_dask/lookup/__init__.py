@@ -2,9 +2,9 @@
 
 `blockwise.nearest_neighbours` draws the graph; `kernel.tile_hits` answers one block of it, with `donors` that reads the
 block ahead of the product, `nomination` that finds candidates, on a CPU or a GPU, `projection` that spares most of the
-product, and `compiled` that holds the loops (`intrinsics`: what they are made of). `topk` orders and merges answers;
-`memory` cuts the table into blocks that fit; `separation` goes on until k neighbours pass a test of pairs; `distances`
-makes the distances, to be looked at; `calibration` times a few tiles.
+product, and `compiled/` that holds the loops of all of them. `topk` orders and merges answers; `memory` cuts the table
+into blocks that fit; `separation` goes on until k neighbours pass a test of pairs; `distances` makes the distances, to
+be looked at; `calibration` times a few tiles.
 """
 
 from .blockwise import nearest_neighbours

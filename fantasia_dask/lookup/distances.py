@@ -83,7 +83,7 @@ def distances_between(
 
 
 def _block(queries: np.ndarray, reference: np.ndarray, *, euclidean: bool) -> np.ndarray:
-    from .compiled import block_distances
+    from .compiled.scoring import block_distances
     from .donors import raw_bits
 
     out = np.empty((len(queries), len(reference)))
@@ -92,7 +92,7 @@ def _block(queries: np.ndarray, reference: np.ndarray, *, euclidean: bool) -> np
 
 
 def _pairs(queries: np.ndarray, reference: np.ndarray, *, euclidean: bool) -> np.ndarray:
-    from .compiled import pair_distances
+    from .compiled.scoring import pair_distances
     from .donors import raw_bits
 
     out = np.empty(len(queries))

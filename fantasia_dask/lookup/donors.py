@@ -45,7 +45,7 @@ def raw_bits(vectors: np.ndarray) -> np.ndarray:
 
 def finite_squares(raw: np.ndarray, side: str, rows: np.ndarray) -> np.ndarray:
     """Return the squared float64 norms of vectors, shape (n,), or raise at the first that is not finite."""
-    from .compiled import squared_norms
+    from .compiled.scoring import squared_norms
 
     squares = np.empty(len(raw))
     squared_norms(raw, squares)
@@ -165,7 +165,7 @@ class Donors:
                 first = last
 
     def _tile(self, first: int, last: int, vectors: np.ndarray) -> Tile:
-        from .compiled import prepare
+        from .compiled.preparation import prepare
 
         raw, labels, norms = self.raw[first:last], self.labels[first:last], np.empty(last - first)
         prepare(raw, self.metric == "cosine", self.scale, vectors, norms)

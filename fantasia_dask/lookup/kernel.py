@@ -103,7 +103,7 @@ def tile_hits(
     >>> tile_hits(donors[:1], donors, np.arange(3), k=2)
     array([[(0., 0), (1., 1)]], dtype=[('distance', '<f8'), ('row', '<i8')])
     """
-    from .compiled import exact_hits
+    from .compiled.scoring import exact_hits
 
     hits = empty_hits(len(queries), k)
     asking = np.arange(len(queries)) if asked is None else np.flatnonzero(asked)

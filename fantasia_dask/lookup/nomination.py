@@ -6,7 +6,7 @@ is off by at most
     gamma_d |x| |y|,    gamma_d = d u / (1 - d u)                    (Higham 2002, section 3.1)
 
 Cosine: both vectors are divided by their norms. A norm is off by at most d u / 2 of itself, since a sum of d squares is
-off by at most gamma_d of itself (`compiled.prepare`); its inverse and the quotient are rounded once each. So a score is
+off by at most gamma_d of itself (`preparation.prepare`); its inverse and the quotient are rounded once each. A score is
 off by at most gamma_d + d u + 4u + O(u^2). Euclidean: donors are ordered by x.y - |y|^2 / 2; the second term is off by
 at most gamma_d Y^2 / 2, Y being the largest norm of the tile's donors, and rounded, and the subtraction is rounded once
 more, so the score is off by at most gamma_d (|x| Y + Y^2 / 2) + u (|x| Y + 2 Y^2), and by d 2^-52 (|x| + Y)^2 from the
@@ -169,7 +169,7 @@ class Batch:
     @classmethod
     def of(cls, raw: np.ndarray, labels: np.ndarray, metric: str, threshold: float, scale: float) -> Batch:
         """Prepare stored vectors, shape (b, d)."""
-        from .compiled import prepare
+        from .compiled.preparation import prepare
 
         norms, vectors = np.empty(len(raw)), np.empty(raw.shape, np.float32)
         prepare(raw, metric == "cosine", scale, vectors, norms)
@@ -220,7 +220,7 @@ class Compiled:
 
     def _carry_on(self, some: slice, tile: Tile, product: np.ndarray, error: np.ndarray) -> None:
         """Look through the scores of some queries."""
-        from .compiled import nominate
+        from .compiled.candidates import nominate
 
         nominate(product, tile.penalty, error[some], *self._state(some, tile))
 
@@ -231,7 +231,7 @@ class Compiled:
 
     def candidates(self) -> tuple[np.ndarray, np.ndarray]:
         """Return those that no later one has overtaken."""
-        from .compiled import settle
+        from .compiled.candidates import settle
 
         settle(self.columns, self.upper, self.counts, self.bounds)
         return self.columns, self.counts

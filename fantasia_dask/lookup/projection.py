@@ -91,7 +91,7 @@ class Subspace:
         >>> bool(np.allclose(abs(space.basis[:, 0]), 1 / 8)), space.excess < 1e-5
         (True, True)
         """
-        from .compiled import orthonormalise
+        from .compiled.preparation import orthonormalise
 
         directions = np.random.default_rng(0).standard_normal((m, sample.shape[1]), np.float32)
         for _ in range(2):
@@ -116,7 +116,7 @@ class Subspace:
 
     def coordinates(self, vectors: np.ndarray) -> np.ndarray:
         """Return the coordinates of vectors, with what `measure_rest` appends: float32, shape (n, m + 3)."""
-        from .compiled import measure_rest
+        from .compiled.preparation import measure_rest
 
         found = vectors @ self.basis
         measure_rest(vectors, self.gamma, 1.2 * self.excess + vectors.shape[1] * 2.0**-50, found)
@@ -166,7 +166,7 @@ class Projected(Compiled):
 
     def _rule_out(self, some: slice, tile: Tile, y: np.ndarray, error: np.ndarray, reach: np.ndarray) -> bool:
         """Carry on with the pairs that short products leave, if these are few."""
-        from .compiled import nominate_pairs, not_ruled_out
+        from .compiled.candidates import nominate_pairs, not_ruled_out
 
         most = self._multiply(self.queries[some], y)
         how = most, tile.penalty, reach[some]

@@ -80,12 +80,14 @@ def run(
         around.enter_context(told_plainly(folder.path))
         job = check(config)
         around.enter_context(only_run(folder.lock, progress.line))
+        if job.reference is not None:
+            around.enter_context(job.reference.kept_in_place())
         if fresh:
             folder.clear()
         store = given_vectors(job, folder) if job.requests is None else None
         if store is not None:
-            ids = store.ids
-            job.check_choices(lambda: {str(name): str(name) for name in ids})
+            ids, headers = store.ids, job.headers
+            job.check_choices(lambda: {str(name): headers.get(name, str(name)) for name in ids})
         spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
         write_aside(folder.config, dump_config(config))
         progress.log_to(folder.log, folder.events)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config, load_config, make_config, parse_overrides
 from ..errors import InputError
-from ..mishaps import told_plainly
 from ..progress import Progress
 from .job import requests_of, warn
 from .vectors import steps
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..store import EmbeddingStore
 
 __all__ = ["build_reference"]
+
+GROUPS = ("embedding", "cluster")
+"""What of a run's configuration says how vectors are computed."""
 
 
 def build_reference(
@@ -69,7 +72,8 @@ def build_reference(
     taxonomy_dump : path, optional
         NCBI's dump: the lineages of the proteins' taxa are kept in the reference, so that a run needs no dump.
     embeddings : path or paths, optional
-        Vectors brought along (``.npz``, ``.h5``, ``.zarr``), found by accession. By default they are computed here.
+        Vectors brought along (``.npz``, ``.h5``, ``.zarr``), found by accession. By default they are computed here, and
+        a protein for which that fails is warned of and has none.
     vectors_key : str, optional
         The array of an npz file to read.
     checkpoint, family, device, batch_size : optional
@@ -82,8 +86,8 @@ def build_reference(
         The configuration of a run: its groups ``embedding`` and ``cluster`` say which models and layers are computed,
         how and where, instead of `model`, `layers`, `checkpoint`, `family`, `device`, `batch_size` and `profile`.
     overrides : mapping or sequence of str, optional
-        What differs from that configuration, or from its defaults, by dotted key: ``{"embedding.cache": "vectors"}``
-        or ``["cluster.workers=4"]``.
+        What differs from that configuration, or from its defaults, by dotted key of the same groups:
+        ``{"embedding.cache": "vectors"}`` or ``["cluster.workers=4"]``.
     overwrite : bool
         Replace a reference that is there.
     client : distributed.Client, optional
@@ -100,34 +104,25 @@ def build_reference(
         If a file is wrong; an existing reference is then untouched.
     """
     from ..reference.build import collect
-    from ..reference.bundle import check_free, write_reference
+    from ..reference.bundle import check_named, write_reference
     from ..reference.making import making
-    from ..reference.vectors import gather_embeddings
-    from ..store import remove
+    from ..reference.vectors import gather_embeddings, warn_of_absent
 
-    out = Path(out)
-    check_free(out, overwrite)
-    progress = progress or Progress()
-    chosen = {
-        "model": model,
-        "layers": layers,
-        "checkpoint": checkpoint,
-        "family": family,
-        "device": device,
-        "batch_size": batch_size,
-        "profile": profile,
-    }
-    settings = _settings(fasta, chosen, config, overrides) if embeddings is None else None
-    if settings is None and (config is not None or overrides or model is None):
-        raise InputError(
-            "the vectors are brought along: give the model that made them (--model), and leave out --config and --set, "
-            "which say how vectors are computed."
-        )
-    tables = collect(fasta, annotations, ontology, evidence=evidence, taxonomy_dump=taxonomy_dump)
-    kept = out.with_name(f".{out.name}.vectors")
-    with told_plainly(out), making(out, overwrite, progress) as scratch:
+    out, progress = Path(out), progress or Progress()
+    computed = {"checkpoint": checkpoint, "family": family, "device": device, "batch_size": batch_size}
+    chosen = {"model": model, "layers": layers, "profile": profile, **computed}
+    if embeddings is None:
+        settings = _settings(fasta, chosen, config, overrides)
+    else:
+        settings = None
+        _check_brought(model, computed, config, overrides)
+    check_named(out)
+    kept = None if settings is None else out.with_name(f".{out.name}.vectors")
+    with making(out, overwrite, progress, beside=kept) as scratch:
+        tables = collect(fasta, annotations, ontology, evidence=evidence, taxonomy_dump=taxonomy_dump)
         vectors = scratch / "embeddings.zarr"
         if settings is not None:
+            assert kept is not None
             _compute(tables, vectors, settings, dtype, settings.embedding.cache or kept, client, progress)
         else:
             assert model is not None
@@ -136,10 +131,24 @@ def build_reference(
                 _bring(path, scratch / f"brought{i}.zarr", model, layers or (0,), vectors_key, profile, dtype)
                 for i, path in enumerate(paths)
             ]
-            gather_embeddings(tables, stores, vectors)
-        made = write_reference(out, tables=tables, embeddings=vectors, overwrite=overwrite, move=True)
-    remove(kept)
-    return made
+            warn_of_absent(gather_embeddings(tables, stores, vectors))
+            tables = replace(tables, sources=(*filter(Path.is_file, map(Path, paths)), *tables.sources))
+        return write_reference(out, tables=tables, embeddings=vectors, overwrite=overwrite, move=True)
+
+
+def _check_brought(
+    model: str | None,
+    computed: Mapping[str, Any],
+    config: str | os.PathLike[str] | None,
+    overrides: Mapping[str, Any] | Sequence[str],
+) -> None:
+    """Refuse what says how vectors are computed, where they are brought along."""
+    if model is None:
+        raise InputError("the vectors are brought along: expected the model that made them (--model).")
+    options = {**computed, "config": config, "set, --scheduler or --scheduler-file": overrides or None}
+    given = [name.replace("batch_size", "batch-size") for name, value in options.items() if value is not None]
+    if given:
+        raise InputError(f"the vectors are brought along, and --{given[0]} says how they are computed: leave it out.")
 
 
 def _settings(
@@ -150,6 +159,9 @@ def _settings(
 ) -> Config:
     """Return how vectors are computed: as a configuration says, or as the arguments do."""
     changes = dict(overrides) if isinstance(overrides, Mapping) else parse_overrides(overrides)
+    for key in changes:
+        if key.partition(".")[0] not in GROUPS:
+            raise InputError(f"{key} has no effect on a reference: expected a key of {' or '.join(GROUPS)}.")
     changes |= {"input": os.fspath(fasta), "only_embedding": True, "only_lookup": False}
     given = [name for name, value in chosen.items() if value is not None]
     if config is not None:
@@ -158,9 +170,12 @@ def _settings(
         return load_config(config, changes)
     if chosen["model"] is None:
         raise InputError("no model is named: expected --model, or --config with the configuration of a run.")
+    of_all = {name: chosen[name] for name in ("device", "profile") if chosen[name] is not None}
     homes = {"layers": "layer_index", "checkpoint": "checkpoint", "family": "family", "batch_size": "batch_size"}
     of_model = {home: chosen[name] for name, home in homes.items() if chosen[name] is not None}
-    of_all = {name: chosen[name] for name in ("device", "profile") if chosen[name] is not None}
+    for key in (*of_all, *(f"models.{chosen['model']}.{home}" for home in of_model)):
+        if f"embedding.{key}" in changes:
+            raise InputError(f"embedding.{key} is given twice, by --set and by an option of its own: leave one out.")
     embedding = {**of_all, "models": {chosen["model"]: of_model}}
     return make_config({"input": "-", "embedding": embedding}, changes, source="the arguments")
 
@@ -215,6 +230,12 @@ def _compute(
             cache=cache,
             client=cluster,
             progress=steps(advance),
+        )
+    cut = status.loc[status["status"] == "truncated", "accession"].nunique()
+    if cut:
+        warn(
+            f"{cut} reference proteins are longer than embedding.max_sequence_length ({settings.max_sequence_length}), "
+            "and their vectors are of what was kept: set it to 0 unless the queries are cut alike."
         )
     failed = status[status["status"] == "failed"]
     for line in failed.itertuples():

@@ -150,7 +150,7 @@ def write_exports(run: FinishedRun, accessions: Sequence[str], vocabulary: Vocab
         "k": config.limit_per_entry,
         "metrics": settings.metrics,
         "aliases": settings.aliases,
-        "weights": settings.model_dump()["weights"],
+        "weights": settings.column_weights,
         "weighted_prefix": settings.weighted_prefix,
         "include_counts": settings.include_counts,
         "normalize_count": settings.normalize_count_by_limit_per_entry,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..config import Config, SourceSettings
 from ..download import RemoteFile, fetch, forget, remote_files
 from ..errors import InputError
 from ..locations import check_writable
+from ..lock import only_run
 from ..mishaps import told_plainly
 from ..progress import Progress
 from ..run_folder import file_sha256, write_json
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["initialize", "initialize_models"]
 
+OTHER_PLACES = "choose other places for what is fetched and made"
 MADE = "made.json"
 """In the folder of downloads: what was made from which of them."""
 
@@ -94,19 +97,19 @@ def initialize(
     missing = [wanted for wanted in listed if not wanted.there]
     _check_missing(missing, offline)
     folder = config.sources.folder or config.base_directory / "downloads"
-    for path in [*(wanted.path for wanted in missing), *([folder / "any"] if missing else [])]:
-        check_writable(path, "choose other places for what is fetched and made")
+    for written in (*(wanted.path.parent for wanted in missing), *([folder] if missing else [])):
+        check_writable(written, OTHER_PLACES)
     remotes = {wanted.what: wanted.remotes for wanted in missing}
     if not offline:
-        plan = fetch_plan(remotes, specs, folder)
+        plan = fetch_plan({wanted.what: (wanted.path, remotes[wanted.what]) for wanted in missing}, specs, folder)
         if missing:
             tell(plan)
     if "reference" in remotes:  # made with the others: a broken one is found before hours of work, and by its own name
         for wanted in listed:
             if wanted not in missing:
                 _verify(wanted)
-    with told_plainly(folder):
-        for wanted in missing:
+    with told_plainly(folder), _alone(folder, tell) if missing else nullcontext():
+        for wanted in [wanted for wanted in missing if not wanted.there]:  # another command may have made it meanwhile
             _make(wanted, remotes[wanted.what], folder, config, progress or Progress())
     for wanted in listed:
         _check_origin(wanted, folder)
@@ -114,6 +117,11 @@ def initialize(
             _verify(wanted)
         tell(f"{wanted.what}: {wanted.path} is {'there' if wanted not in missing else 'made, and whole'}")
     _prepare(specs, offline=offline, check=check, tell=tell)
+
+
+def _alone(folder: Path, tell: Callable[[str], object]) -> AbstractContextManager[None]:
+    """Be the only one who fetches there: two would write to one file."""
+    return only_run(folder / "initialize.lock", tell, ("set sources.folder to another one", OTHER_PLACES))
 
 
 def _make(wanted: _Wanted, remotes: list[RemoteFile], folder: Path, config: Config, progress: Progress) -> None:
@@ -172,7 +180,9 @@ def _prepare(specs: Sequence[ModelSpec], **options: Any) -> None:
 
 
 def _models(config: Config) -> list[ModelSpec]:
-    """Describe the enabled models, refusing those that are unknown or lack a layer."""
+    """Describe the models that a run loads, refusing those that are unknown or lack a layer."""
+    if config.only_lookup:  # vectors are there, and their models may be anybody's
+        return []
     from ..embed.models import check_layers, model_spec
 
     specs = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Job:
     ----------
     config : Config
     proteins : sequence of Protein
-        The queries; empty when vectors are given.
+        The queries; when vectors are given, those of `sequences`, in an order of their own.
     requests : tuple of EmbeddingRequest or None
         The models to run; None when vectors are given.
     profile : str or None
@@ -61,6 +61,11 @@ class Job:
         """The annotations that may be lent, `schema.ANNOTATIONS`."""
         assert self.reference is not None
         return self.reference.annotations if self.own_terms is None else self.own_terms[0]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The FASTA header of each protein by its accession."""
+        return {p.accession: f"{p.accession} {p.description}".rstrip() for p in self.proteins}
 
     def check_choices(self, headers: Callable[[], Mapping[str, str]]) -> None:
         """Refuse settings that say nothing of these queries, or of this reference; see `choices.check_choices`."""
@@ -97,7 +102,10 @@ def check(config: Config) -> Job:
     if Path(config.input).suffix.lower() in VECTOR_SUFFIXES:
         if config.only_embedding:
             raise InputError(f"input {config.input} holds vectors, and only_embedding is true: expected FASTA.")
-        return Job(config, (), None, config.embedding.profile, reference, allowed, own)
+        return Job(config, _proteins_beside(config), None, config.embedding.profile, reference, allowed, own)
+    for name in ("vectors_key", "sequences"):
+        if getattr(config, name) is not None:
+            raise InputError(f"{name} is set, but input {config.input} is not a file of vectors: leave it out.")
     if config.only_lookup:
         raise InputError(
             f"only_lookup is true, but input {config.input} is not a file of vectors: expected .zarr, .h5 or .npz."
@@ -105,8 +113,22 @@ def check(config: Config) -> Job:
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
     job = Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, own)
-    job.check_choices(lambda: {p.accession: f"{p.accession} {p.description}".rstrip() for p in proteins})
+    job.check_choices(lambda: job.headers)
     return job
+
+
+def _proteins_beside(config: Config) -> list[Protein]:
+    """Read the FASTA that goes with vectors: each protein by its name there, and by UniProt's accession in that name.
+
+    UniProt's own files of vectors say P12345 where its FASTA says sp|P12345|NAME.
+    """
+    from ..reference.sources import bare_accession
+    from ..sequences import read_fasta
+
+    if config.sequences is None:
+        return []
+    proteins = read_fasta(config.sequences)
+    return [*(replace(protein, accession=bare_accession(protein.accession)) for protein in proteins), *proteins]
 
 
 def _fetched_reference(config: Config) -> Path:

@@ -27,7 +27,7 @@ AGREED = (*SUMMARY, "postprocess.gene_map", "postprocess.gene_pattern")
 CHOSEN = (*AGREED, "postprocess.terms")
 NAMED = (*CHOSEN, "postprocess.database", "postprocess.taxon")
 
-FORM = 2
+FORM = 3
 """Raised by one with a change of what an export says of the same terms: all are then made again."""
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -88,7 +88,7 @@ def page_made_from(folder: RunFolder, config: Config, manifest: Mapping[str, Any
         "status": path_digest(folder.status),
         **{f"manifest.{name}": value for name, value in manifest.items() if name not in ONLY_TIME},
         **dict(_leaves(config.model_dump(mode="json"))),
-        **_settings(config, ("postprocess.slim",)),
+        **_settings(config, NAMES_FILES),
     }
 
 

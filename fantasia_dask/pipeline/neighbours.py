@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..config import Config
 from ..errors import InputError
 from ..ledger import digest, open_ledger
 from ..progress import Progress
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..sequences import Protein
     from ..store import EmbeddingStore
 
-__all__ = ["look_up", "write_donors", "write_queries"]
+__all__ = ["look_up", "settings_of_hits", "write_donors", "write_queries"]
 
 LOOKUP_VERSION = 1
 """Of what the lookup finds. Raise it by one with a change after which the same vectors and settings could give other
@@ -38,6 +39,18 @@ CLOSENESS_VERSION = 2
 
 MOST_BYTES_AHEAD = 2**28
 """Of hits that are awaited at a time."""
+
+
+def settings_of_hits(config: Config, model: str) -> dict[str, Any]:
+    """Name what of a configuration, and of this release, shapes the hits of a model: plain JSON values by name."""
+    return {
+        "lookup_version": LOOKUP_VERSION,
+        "distance_metric": config.embedding.distance_metric,
+        "distance_threshold": config.embedding.models[model].distance_threshold,
+        "limit_per_entry": config.limit_per_entry,
+        "redundancy_filter": [config.redundancy_mode, config.redundancy_filter, config.alignment_coverage],
+        **({"closeness_version": CLOSENESS_VERSION} if config.redundancy_mode == "identity" else {}),
+    }
 
 
 def write_queries(folder: RunFolder, store: EmbeddingStore, proteins: Sequence[Protein]) -> None:
@@ -117,18 +130,13 @@ class _Lookup:
 
     def made_from(self) -> dict[str, Any]:
         """Name everything that shapes the hits."""
-        config = self.config
         return {
-            "lookup_version": LOOKUP_VERSION,
+            **settings_of_hits(self.config, self.space.model),
             "queries": self.store.fingerprint(self.space.model, self.space.layer),
             "reference": self.reference.fingerprint,
             "donors": digest(self.keep),
-            "distance_metric": config.embedding.distance_metric,
-            "distance_threshold": config.embedding.models[self.space.model].distance_threshold,
-            "limit_per_entry": self.k,
-            "redundancy_filter": [config.redundancy_mode, config.redundancy_filter, config.alignment_coverage],
             "clusters": digest(*self.separation.labels) if self.separation.labels is not None else None,
-            **({"closeness_version": CLOSENESS_VERSION} if self.separation.is_close is not None else {}),
+            **({"sequences": digest(self.store.sequences.tolist())} if self.separation.is_close is not None else {}),
         }
 
     def blocks(self, parts: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..config import Config
 from ..ledger import open_files
 from ..run_folder import RunFolder
 from ..settings import PostprocessSettings
+from .choices import genes_of
 from .exports import Vocabulary
 from .made_from import page_made_from
 
@@ -27,15 +26,16 @@ def write_page_of(run: FinishedRun, vocabulary: Vocabulary) -> Path:
     from ..report.html import write_page
     from ..report.overview import gather_overview
 
-    content = vocabulary.ontology.information_content(vocabulary.table("annotations"))
-    known = ~np.isnan(content)
+    proteins_with = vocabulary.ontology.proteins_with(vocabulary.table("annotations"))
+    post = run.config.postprocess
     overview = gather_overview(
         run.folder,
         manifest=run.manifest,
         config=run.config.model_dump(mode="json"),
         spaces=run.pairs,
-        information=dict(zip(vocabulary.ontology.go_ids[known], content[known].tolist(), strict=True)),
+        proteins_with=dict(zip(vocabulary.ontology.go_ids, proteins_with.tolist(), strict=True)),
         slim=_slim(vocabulary),
+        genes=genes_of(post, run.headers if post.by_gene else {}),
     )
     return write_page(overview, run.folder.path)
 

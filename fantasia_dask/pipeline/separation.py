@@ -56,7 +56,7 @@ def separate(job: Job, store: EmbeddingStore, progress: Progress) -> Separation:
         if spaces:
             raise InputError(
                 f"query {store.ids[unknown[0]]!r} has a vector but no sequence, which redundancy_filter compares: give "
-                "FASTA, or embeddings with their sequences."
+                "FASTA, embeddings with their sequences, or their FASTA as sequences."
             )
     if lacking := int((donors == "").sum()):
         outcome = (

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..ledger import Ledger, digest, found_ledger, open_ledger
 from ..progress import Progress
-from ..run_folder import RunFolder, read_parquet
+from ..run_folder import RunFolder, count_rows, read_parquet
 from ..schema import PART_QUERIES, Space
 from .files import FinishedRun
 
@@ -63,7 +63,7 @@ def annotate(run: FinishedRun, client: Client, progress: Progress) -> None:
     """
     from distributed import as_completed
 
-    q = _rows(run.folder.queries)
+    q = count_rows(run.folder.queries)
     parts = _missing_parts(run, q, progress)
     left = sum((part.stop - part.start) * len(part.spaces) for part in parts)
     with progress.stage("annotating", q * len(run.spaces), "queries") as advance:
@@ -133,12 +133,6 @@ def _query_digests(path: Path) -> Iterator[str]:
 
 def _digests(*tables: Path) -> str:
     return digest(*(read_parquet(table).to_csv(index=False) for table in tables))
-
-
-def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    return int(pq.ParquetFile(path).metadata.num_rows)
 
 
 def _submitted(part: _Part, k: int, client: Client) -> Future:

@@ -33,28 +33,50 @@ __all__ = [
 
 def given_vectors(job: Job, folder: RunFolder) -> EmbeddingStore:
     """Open the vectors given as input; those in another tool's layout are brought into a store of ours first."""
-    from ..interchange import import_vectors, recognise
-    from ..store import open_store
+    from ..interchange import import_vectors
 
-    source = job.config.input
-    if recognise(source) == "store":
-        return open_store(source)
-    return import_vectors(source, folder.embeddings("zarr"), **_named(job))
+    own = _own_store(job)
+    if own is not None:
+        return own
+    sequences = {protein.accession: protein.sequence for protein in job.proteins}
+    store = import_vectors(job.config.input, folder.embeddings("zarr"), **_named(job), sequences=sequences)
+    lacking = np.flatnonzero(store.sequences == "")
+    if sequences and len(lacking):
+        first = f"for instance {store.ids[lacking[0]]!r}"
+        if len(lacking) == len(store):
+            raise InputError(
+                f"sequences {job.config.sequences} has no protein of {job.config.input}, {first}: expected FASTA whose "
+                "headers begin with these names."
+            )
+        warn(f"{len(lacking)} of {len(store)} vectors have no sequence in {job.config.sequences}, {first}.")
+    return store
 
 
 def outline_given(job: Job) -> tuple[int, list[Space]]:
     """Return how many proteins the vectors given as input are of, and in which spaces; nothing is written."""
-    from ..interchange import outline, recognise
+    from ..interchange import outline
+
+    own = _own_store(job)
+    return outline(job.config.input, **_named(job)) if own is None else (len(own), list(own.spaces))
+
+
+def _own_store(job: Job) -> EmbeddingStore | None:
+    """Open a store of ours; None for another tool's layout, and where sequences are to be joined with it."""
+    from ..interchange import recognise
     from ..store import open_store
 
-    if recognise(job.config.input) == "store":
-        store = open_store(job.config.input)
-        return len(store), list(store.spaces)
-    return outline(job.config.input, **_named(job))
+    if recognise(job.config.input) != "store":
+        return None
+    if job.config.vectors_key is not None:
+        raise InputError(
+            f"vectors_key is set, and input {job.config.input} is a store of fantasia-dask, which names its vectors by "
+            "model and layer: leave it out."
+        )
+    return None if job.proteins else open_store(job.config.input)
 
 
 def _named(job: Job) -> dict[str, Any]:
-    """Name the space of vectors in another tool's layout.
+    """Name the space of vectors in another tool's layout, and the array that they are in.
 
     FANTASIA's files name their models; in the others the vectors are those of the one space that is asked for.
     """
@@ -62,7 +84,7 @@ def _named(job: Job) -> dict[str, Any]:
 
     one = recognise(job.config.input) != "fantasia-hdf5" and len(job.wanted) == 1
     model, layer = job.wanted[0] if one else (None, None)
-    return {"model": model, "layer": layer, "profile": job.profile or "unknown"}
+    return {"model": model, "layer": layer, "profile": job.profile or "unknown", "key": job.config.vectors_key}
 
 
 def embed(job: Job, folder: RunFolder, client: Client, progress: Progress) -> tuple[EmbeddingStore, pd.DataFrame]:

@@ -16,6 +16,8 @@ ANNOTATION_COLUMNS = ["accession", "go_id", "aspect", "evidence", "qualifier", "
 
 ASPECTS = {"": "", "F": "F", "P": "P", "C": "C", "MF": "F", "BP": "P", "CC": "C"}
 GO_ID = re.compile(r"[A-Za-z]\w*:\S+")
+DAY = re.compile(r"(\d{4})(-?)(\d\d)\2(\d\d)(?:[T ].*)?", re.ASCII)
+"""As GAF writes a day, or as ISO 8601 does, with or without the time."""
 
 
 class AnnotationLines:
@@ -69,4 +71,8 @@ def annotation_record(lines: AnnotationLines, *values: str) -> list[str]:
         if number:
             raise lines.wrong(f"has taxon {taxon[:40]!r}: expected an NCBI number, such as 9606 or taxon:9606")
         number = "0"
-    return [accession, go_id, ASPECTS[aspect], evidence, qualifier, number, reference, date]
+    day = DAY.fullmatch(date)
+    if date and not day:
+        raise lines.wrong(f"has date {date[:40]!r}: expected a day such as 20200131 or 2020-01-31")
+    written = "".join(day.group(1, 3, 4)) if day else ""
+    return [accession, go_id, ASPECTS[aspect], evidence, qualifier, number, reference, written]

@@ -17,7 +17,7 @@ from .dump_check import verify_dump
 from .lineages import taxonomy_table
 from .ncbi import dump_files
 from .obo import Ontology, read_obo
-from .sources import AnnotationSource, ReferenceProtein, read_annotations, read_proteins
+from .sources import AnnotationSource, ReferenceProtein, check_files, read_annotations, read_proteins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,6 +141,7 @@ def collect(
     InputError
         If a file is broken, an evidence code is unknown, or no annotation is left.
     """
+    check_files(fasta)
     table, counts = _number_proteins(read_proteins(fasta))
     tables = annotated(table, counts, annotations, ontology, evidence=evidence, sources=[fasta])
     return tables if taxonomy_dump is None else with_taxonomy(tables, taxonomy_dump)
@@ -175,6 +176,7 @@ def annotated(
     """
     codes = check_evidence(evidence)
     paths = [Path(p) for p in ([annotations] if isinstance(annotations, str | os.PathLike) else annotations)]
+    check_files(*paths, ontology)
     graph = read_obo(ontology)
     accessions, wanted = frozenset(proteins["accession"]), frozenset((*codes, ""))
     read = [read_annotations(path, proteins=accessions, evidence=wanted) for path in paths]

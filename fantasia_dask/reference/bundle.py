@@ -16,7 +16,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -155,6 +156,30 @@ class Reference:
         """A SHA-256 of the checksums of all files: equal content, wherever it lies, is equal."""
         return file_digest(self.path / CHECKSUMS)
 
+    @contextmanager
+    def kept_in_place(self) -> Iterator[None]:
+        """Tell when another reference has come to its place during a ``with`` block, which has read parts of both.
+
+        Raises
+        ------
+        InputError
+        """
+        before = self.fingerprint
+        try:
+            yield
+        except InputError as error:
+            self._check_place(before, error)
+            raise
+        self._check_place(before)
+
+    def _check_place(self, before: str, error: InputError | None = None) -> None:
+        try:
+            same = file_digest(self.path / CHECKSUMS) == before
+        except OSError:
+            same = False
+        if not same:
+            raise InputError(f"{self.path} was replaced while it was read: give the same command again.") from error
+
     def vectors(self, model: str, layer: int, block_rows: int | None = None) -> da.Array:
         """Return the vectors of one space as a lazy Dask array, shape (r, d); as `EmbeddingStore.vectors`."""
         return self.store.vectors(model, layer, block_rows)
@@ -217,20 +242,41 @@ def write_reference(
     return open_reference(path)
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse to make a bundle where none can be, or where something is that may not be replaced.
+def check_named(path: Path) -> None:
+    """Refuse a path that ends in no name: what is made is made beside it, and then renamed.
 
     Raises
     ------
     InputError
+        If it is ``.``, ``..``, the root, or ends in one of them.
     """
+    if path.name in ("", ".."):
+        raise InputError(f"{path} is no name: expected that of the folder to make, such as references/human.")
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse to make a bundle where none can be, or where something is that may not be replaced.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to make; one that is there and empty may be taken.
+    overwrite : bool
+        Whether a bundle may be replaced.
+
+    Raises
+    ------
+    InputError
+        If `path` is a URL or no name, something else than a bundle is there, or its folder cannot be written.
+    """
+    check_named(path)
     if is_url(path):
         raise InputError(f"{path} is an address, and a reference is made on this machine: name a folder, and copy it.")
     try:
         _check_replaceable(path, overwrite)
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): {OF_YOUR_OWN}.") from error
-    check_writable(path, OF_YOUR_OWN)
+    check_writable(path.parent, OF_YOUR_OWN)
 
 
 def _check_replaceable(path: Path, overwrite: bool) -> None:

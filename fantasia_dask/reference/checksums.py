@@ -95,7 +95,8 @@ def verify_checksums(folder: Path) -> int:
         Naming the first file, in order, that is missing, damaged, or not among those written.
     """
     expected = _read_checksums(folder)
-    found = set(_files(folder))
+    # Hidden files are of the system that the folder was carried through, such as .DS_Store.
+    found = {name for name in _files(folder) if name in expected or not Path(name).name.startswith(".")}
     for name in sorted(found | set(expected)):
         path = folder / name
         if name not in found:

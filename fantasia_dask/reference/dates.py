@@ -10,7 +10,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["dated_before"]
+__all__ = ["dated_before", "days"]
+
+
+def days(annotations: pd.DataFrame) -> pd.Series:
+    """Return the day of each annotation as ``YYYYMMDD``; an empty string where none can be read.
+
+    References that earlier releases made from tables have dashes in them.
+    """
+    dates = annotations["date"].str.replace("-", "")
+    return dates.where(dates.str.fullmatch(r"[0-9]{8}"), "")
 
 
 def dated_before(annotations: pd.DataFrame, day: str) -> np.ndarray:
@@ -19,7 +28,7 @@ def dated_before(annotations: pd.DataFrame, day: str) -> np.ndarray:
     Parameters
     ----------
     annotations : DataFrame
-        `schema.ANNOTATIONS`; dates as GAF writes them.
+        `schema.ANNOTATIONS`.
     day : str
         ``YYYY-MM-DD``.
 
@@ -35,10 +44,10 @@ def dated_before(annotations: pd.DataFrame, day: str) -> np.ndarray:
     Examples
     --------
     >>> import pandas as pd
-    >>> dated_before(pd.DataFrame({"date": ["20191231", "20200131", ""]}), "2020-01-31").tolist()
-    [True, False, False]
+    >>> dated_before(pd.DataFrame({"date": ["20191231", "20200131", "2020-12-15", ""]}), "2020-01-31").tolist()
+    [True, False, False, False]
     """
-    dates = annotations["date"]
+    dates = days(annotations)
     if len(dates) and not (dates != "").any():
         raise InputError(
             f"none of the {len(dates)} annotations has a date, so that those of before {day} cannot be told: expected "

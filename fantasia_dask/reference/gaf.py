@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .annotation_lines import AnnotationLines, annotation_record
 
-__all__ = ["GAF_VERSIONS", "gaf_records"]
+__all__ = ["GAF_COLUMNS", "GAF_VERSIONS", "gaf_records"]
 
 GAF_VERSIONS = ("2.0", "2.1", "2.2")
 GAF_COLUMNS = 15

@@ -62,5 +62,4 @@ def gpad_records(lines: AnnotationLines, version: str) -> Iterator[list[str]]:
         stated = GO_EVIDENCE.search(values[11]) if len(values) > 11 else None
         eco = values[5].strip()
         code = stated.group(1) if stated else CODE_OF.get(eco, eco)
-        date = values[8].partition("T")[0].replace("-", "")
-        yield annotation_record(lines, name, values[3], "", code, qualifier, "", values[4], date)
+        yield annotation_record(lines, name, values[3], "", code, qualifier, "", values[4], values[8])

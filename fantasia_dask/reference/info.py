@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import one_line
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 __all__ = ["describe_reference"]
 
 TOP_TAXA = 10
+LEFT_OUT = {
+    "other_protein": "of other proteins",
+    "other_evidence": "with other evidence",
+    "not": "NOT",
+    "no_data": "ND",
+    "alternative_dropped": "of ambiguous ids",
+    "obsolete_dropped": "obsolete",
+    "unknown_dropped": "unknown to the ontology",
+    "duplicate": "twice",
+}
+"""Why lines of annotation files are no annotations of a reference, by their names among the counts of its manifest."""
 LONGEST_CELL = 100
 SPACE_HEADER = ("model", "layer", "d", "dtype", "vectors", "size", "profile", "checkpoint")
 
@@ -28,7 +39,8 @@ def describe_reference(reference: Reference) -> str:
         ("sequences", f"{reference.rows:,} (rows of every array)"),
         ("proteins", f"{len(reference.proteins):,}, of them annotated {reference.annotations['protein'].nunique():,}"),
         ("annotations", f"{len(reference.annotations):,}"),
-        ("lineages", "of its taxa" if reference.taxonomy else "none: clades need a taxonomy dump"),
+        *_left_out(manifest.get("counts", {})),
+        ("lineages", _lineages(reference)),
     ]
     parts = [
         "\n".join(f"{name:<12} {one_line(str(value))}" for name, value in facts),
@@ -37,6 +49,24 @@ def describe_reference(reference: Reference) -> str:
         "Evidence\n" + _columns(_evidence_lines(reference)),
     ]
     return "\n\n".join(parts)
+
+
+def _left_out(counts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Tell how many annotations were read, and why some were left out; nothing where only annotations were read."""
+    if "annotations_read" not in counts:
+        return []
+    reasons = [(counts.get(f"annotations_{name}", 0), what) for name, what in LEFT_OUT.items()]
+    told = ", ".join(f"{n:,} {what}" for n, what in reasons if n)
+    return [("left out", f"of {counts['annotations_read']:,} lines: {told or 'none'}")]
+
+
+def _lineages(reference: Reference) -> str:
+    taxonomy = reference.taxonomy
+    if taxonomy is None:
+        return "none: clades need a taxonomy dump"
+    taxa = set(reference.proteins["taxon"].tolist()) - {0}
+    placed = len(taxa & set(taxonomy.lineages))
+    return "of its taxa" if placed == len(taxa) else f"of {placed:,} of its {len(taxa):,} taxa: others need a dump"
 
 
 def _slims(reference: Reference) -> list[str]:

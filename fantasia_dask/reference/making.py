@@ -16,7 +16,7 @@ from ..lock import only_run
 from ..mishaps import told_plainly
 from ..progress import Progress
 from ..store import remove
-from .bundle import OF_YOUR_OWN, check_free
+from .bundle import MANIFEST, OF_YOUR_OWN, check_free, check_named
 
 __all__ = ["identity", "making"]
 
@@ -27,12 +27,17 @@ FULL = {errno.ENOSPC: "disk", errno.EDQUOT: "quota"}
 
 @contextmanager
 def making(
-    out: Path, overwrite: bool, progress: Progress, made_from: Mapping[str, Any] | None = None
+    out: Path,
+    overwrite: bool,
+    progress: Progress,
+    made_from: Mapping[str, Any] | None = None,
+    beside: Path | None = None,
 ) -> Iterator[Path]:
     """Make a folder beside a bundle that is to be, for the time of a ``with`` block.
 
-    The finished store is moved from there, which is a rename within one file system. A command that is stopped, or for
-    which the disk has no room, leaves the folder as it is; one that ends, or finds a mistake, removes it.
+    The finished store is moved from there, which is a rename within one file system. With `made_from`, a command that
+    is stopped, or for which the disk has no room, leaves the folder as it is; one that ends, or finds a mistake,
+    removes it.
 
     Parameters
     ----------
@@ -45,30 +50,35 @@ def making(
     made_from : mapping, optional
         All that the work depends on, as JSON values. What a stopped command left is kept where it was made from the
         same, and removed otherwise; without `made_from` always.
+    beside : Path, optional
+        What else is needed until the bundle is there, whatever happens before, and no longer.
 
     Raises
     ------
     InputError
-        If something is at `out` that may not be replaced, another command makes it just now, or the disk is full.
+        If something is at `out` that may not be replaced, `out` is no name, another command makes it just now, or the
+        disk is full.
     """
     # One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
+    check_named(out)
     folder = out.with_name(f".{out.name}.making")
     remedies = ("give the reference another name", OF_YOUR_OWN)
     alone = partial(only_run, folder / LOCK, progress.line, remedies)
     try:
         check_free(out, overwrite)
     except InputError:
-        if folder.is_dir():  # of a command that was killed when all was done
+        if _is_done(out, folder):
             with suppress(InputError), alone():
-                remove(folder)
+                _clear(folder, beside)
         raise
-    with told_plainly(out), alone():
+    with told_plainly(out, goes_on=made_from is not None or beside is not None), alone():
         check_free(out, overwrite)  # another command may have made it meanwhile
         if _take_up(folder, made_from):
             progress.line(f"{out}: going on where an earlier command stopped")
-        kept = False
+        kept, done = False, None
         try:
             yield folder
+            done = beside
         except (OSError, KeyboardInterrupt) as error:
             kept = made_from is not None
             if isinstance(error, KeyboardInterrupt) or error.errno not in FULL:
@@ -80,7 +90,25 @@ def making(
             ) from error
         finally:
             if not kept:
-                remove(folder)
+                _clear(folder, done)
+
+
+def _is_done(out: Path, folder: Path) -> bool:
+    """Tell whether a command was killed between its last step, the bundle, and clearing up."""
+    try:
+        return (out / MANIFEST).stat().st_mtime_ns > (folder / MADE_FROM).stat().st_mtime_ns
+    except OSError:
+        return False
+
+
+def _clear(folder: Path, beside: Path | None) -> None:
+    """Remove all but the lock, which is held: its holder removes it last, and the folder with it."""
+    if beside is not None:
+        remove(beside)
+    with suppress(FileNotFoundError):  # a folder that somebody has removed is clear
+        for path in list(folder.iterdir()):
+            if path.name != LOCK:
+                remove(path)
 
 
 def _take_up(folder: Path, made_from: Mapping[str, Any] | None) -> bool:
@@ -98,8 +126,15 @@ def _take_up(folder: Path, made_from: Mapping[str, Any] | None) -> bool:
     return False
 
 
-def identity(path: str | os.PathLike[str]) -> list[list[Any]]:
-    """Tell a file, or all files of a folder, from others of the same name: name, size and time of each.
+def identity(path: str | os.PathLike[str]) -> list[Any]:
+    """Tell a file, or all files of a folder, from others: by the place, and by the size and time of each.
+
+    A file whose content is changed in place, with its size and time as before, is taken for the same.
+
+    Returns
+    -------
+    list
+        The path, and for each file its path within it, its size in bytes and its time in nanoseconds; JSON values.
 
     Examples
     --------
@@ -108,9 +143,10 @@ def identity(path: str | os.PathLike[str]) -> list[list[Any]]:
     >>> _ = (folder / "go.obo").write_text("format-version: 1.2")
     >>> identity(folder) == identity(folder)
     True
-    >>> identity(folder / "go.obo")[0][:2]
+    >>> identity(folder)[1][:2]
     ['go.obo', 19]
     """
-    path = Path(path)
+    path = Path(path).resolve()
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return [[file.name, (facts := file.stat()).st_size, facts.st_mtime_ns] for file in files]
+    facts = [(file, file.stat()) for file in files]
+    return [str(path), *([str(file.relative_to(path)), of.st_size, of.st_mtime_ns] for file, of in facts)]

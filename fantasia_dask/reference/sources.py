@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, did_you_mean
 from ..sequences import Protein, open_text, read_fasta
-from .annotation_lines import ANNOTATION_COLUMNS, AnnotationLines, annotation_record
-from .gaf import GAF_VERSIONS, gaf_records
+from .annotation_lines import ANNOTATION_COLUMNS, GO_ID, AnnotationLines, annotation_record
+from .gaf import GAF_COLUMNS, GAF_VERSIONS, gaf_records
 from .gpad import GPAD_VERSIONS, gpad_records
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "AnnotationSource",
     "ReferenceProtein",
     "bare_accession",
+    "check_files",
     "read_annotations",
     "read_proteins",
 ]
@@ -37,9 +38,23 @@ SPELLINGS = {
     "taxonomy_id": "taxon",
     "taxon_id": "taxon",
 }
+NEGATION = re.compile(r"(?<![a-z])not(?![a-z])", re.IGNORECASE)
+"""GAF has ``NOT`` among qualifiers between pipes; tables have it in any case, and with any sign beside it."""
 VERSION = re.compile(r"!\s*(gaf|gpad?)-version:\s*(\d\.\d)", re.IGNORECASE)
 GO_LIST = re.compile(r"[^\t]+\tGO:[^\t]*")
 """A line that begins a file of lists; a header never looks like it."""
+
+
+def check_files(*paths: str | os.PathLike[str]) -> None:
+    """Refuse standard input, which has no checksum for the reference to keep and cannot be read again.
+
+    Raises
+    ------
+    InputError
+    """
+    if any(os.fspath(path) == "-" for path in paths):
+        raise InputError("- is standard input, and a reference is made from files: save it, and name the file.")
+
 
 # FASTA --------------------------------------------------------------------------------------------------------------
 
@@ -208,7 +223,7 @@ def _collect(
     for record in records:
         counts["read"] += 1
         accession, code, qualifier, taxon = record[0], record[3], record[4], record[5]
-        if "NOT" in qualifier.split("|"):
+        if NEGATION.search(qualifier):
             counts["not"] += 1
             continue
         if code == "ND":
@@ -261,10 +276,15 @@ def _table_records(lines: AnnotationLines, header: str) -> Iterator[list[str]]:
 
 def _places(columns: list[str], lines: AnnotationLines) -> list[int | None]:
     """Find each of our columns among those of a table."""
-    found = [SPELLINGS.get(name.strip().lower().lstrip("\ufeff#"), name.strip().lower()) for name in columns]
+    found = [SPELLINGS.get(name.strip().lower().lstrip("#"), name.strip().lower()) for name in columns]
     for needed in ("accession", "go_id"):
         if needed not in found:
             shown = ", ".join(columns)[:80]
+            if len(columns) >= GAF_COLUMNS and GO_ID.fullmatch(columns[4]):
+                raise InputError(
+                    f"{lines.path} looks like GAF and does not say so: write '!gaf-version: 2.2' (or 2.1, 2.0) above "
+                    f"its first line ({shown!r})."
+                )
             raise InputError(
                 f"{lines.path} is no table of annotations: its first line ({shown!r}) does not name {needed!r}; "
                 f"expected GAF, GPAD or a header such as accession, go_id, evidence.{did_you_mean(needed, columns)}"

@@ -26,6 +26,9 @@ __all__ = ["donor_rows", "protein_mask"]
 UNKNOWN = 0
 """The taxon of a protein whose taxon is not known."""
 
+ROOT = 1
+"""The one taxon that has no ancestor."""
+
 Lineages: TypeAlias = Mapping[int, tuple[int, ...]]
 """For a taxon: itself, the number it was merged into if it was, and all its ancestors."""
 
@@ -51,10 +54,10 @@ def protein_mask(
         whose taxon is not known passes neither list, as in FANTASIA. Without a dump, names are those in the
         column `organism`.
     lineages : mapping, optional
-        For a taxon: itself and its ancestors, as `lineages_from_dump` returns it; a taxon that it does not name has
-        no known ancestors.
+        For a taxon: itself and its ancestors, as `lineages_from_dump` returns it.
     descendants : bool, optional
-        Whether a taxon stands for its descendants too; by default when `lineages` are given.
+        Whether a taxon stands for its descendants too; by default when `lineages` are given. A protein of a taxon
+        whose lineage is not known then passes neither list, unless that very taxon is let in.
     dump
         Folder of an NCBI dump: the source of names, merged numbers and lineages. Read only if a taxon is listed.
 
@@ -72,7 +75,8 @@ def protein_mask(
     -----
     FantasiaWarning
         If there is no dump and a number is that of no protein, and of no ancestor of one: a clade of which the
-        reference has no protein, or a slip. Only a dump can tell them apart.
+        reference has no protein, or a slip. Only a dump can tell them apart. Also if proteins are left out because
+        the lineage of their taxon is not known.
 
     Examples
     --------
@@ -80,7 +84,7 @@ def protein_mask(
     >>> proteins = pd.DataFrame({"taxon": [4932, 562, 0], "organism": ["yeast", "E. coli", ""]})
     >>> protein_mask(proteins, exclude=[4932])
     array([False,  True, False])
-    >>> protein_mask(proteins, include=[2], lineages={562: (562, 2, 1)})
+    >>> protein_mask(proteins, include=[2], lineages={562: (562, 2, 1), 4932: (4932, 4751, 1)})
     array([False,  True, False])
     """
     included, excluded = list(include), list(exclude)
@@ -106,9 +110,23 @@ def protein_mask(
     if descendants or (descendants is None and (lineages is not None or taxonomy is not None)):
         known = _lineages(lineages, taxonomy, dump, distinct)
     matching = [taxon for taxon in distinct if not chosen.isdisjoint(known.get(taxon, (taxon,)))]
-    among = np.isin(taxa, matching)
-    # Of a protein without a known taxon nobody can say that it is not of an excluded one.
-    return among if included else ~among & (taxa != UNKNOWN)
+    strange = {taxon for taxon in distinct - {*matching, UNKNOWN, ROOT} if len(known.get(taxon, ())) < 2}
+    _warn_of_unplaced(strange, taxa)
+    # Of a protein whose taxon or lineage is not known nobody can say that it is not of an excluded one.
+    return np.isin(taxa, matching) if included else ~np.isin(taxa, [*matching, *strange, UNKNOWN])
+
+
+def _warn_of_unplaced(strange: set[int], taxa: np.ndarray) -> None:
+    """Tell of proteins that are left out because nobody knows which clades they belong to."""
+    if strange:
+        first = ", ".join(map(str, sorted(strange)[:3]))
+        warnings.warn(
+            f"{int(np.isin(taxa, list(strange)).sum())} proteins of the reference are left out, as the lineage of "
+            f"their taxon is not known ({first}{', ...' if len(strange) > 3 else ''}): set taxonomy_dump to a folder "
+            "with NCBI's nodes.dmp and names.dmp that has them.",
+            FantasiaWarning,
+            stacklevel=3,
+        )
 
 
 def _lineages(

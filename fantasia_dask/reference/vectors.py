@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import FantasiaWarning, InputError
 from ..schema import Space
 from ..sequences import Protein
 from ..store import EmbeddingStore, StoreWriter, open_store, sequence_digest
 from .build import ReferenceTables
 from .sources import bare_accession
 
-__all__ = ["NOWHERE", "gather_embeddings", "gather_rows"]
+__all__ = ["NOWHERE", "gather_embeddings", "gather_rows", "warn_of_absent"]
 
 NOWHERE = -1
 
@@ -69,6 +70,18 @@ def gather_embeddings(
             f"{tables.representatives[0].accession!r} and others."
         )
     return _write(tables, sources, spaces, out)
+
+
+def warn_of_absent(store: EmbeddingStore) -> None:
+    """Warn of rows that have no vector in a space: a half-fitting FASTA makes half a reference."""
+    for space in store.spaces:
+        absent = len(store) - int(np.count_nonzero(store.present(space.model, space.layer)))
+        if absent:
+            warnings.warn(
+                f"{absent} of the {len(store)} sequences of the reference have no vector in {space}, and never answer.",
+                FantasiaWarning,
+                stacklevel=2,
+            )
 
 
 def gather_rows(

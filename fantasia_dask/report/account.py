@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..schema import OUTCOME, REASONS_APART
 
 if TYPE_CHECKING:
@@ -79,16 +80,26 @@ def read_account(path: str | os.PathLike[str], listed: int) -> Account:
     path
     listed : int
         Proteins whose accession is kept.
+
+    Raises
+    ------
+    InputError
+        If the file was cut, or saved by another program in another shape.
     """
     import pandas as pd
 
     account = _Accumulated(listed)
     kinds = {column.name: column.dtype for column in OUTCOME if column.name != "residues"}
-    pieces = pd.read_csv(path, sep="\t", dtype=kinds, keep_default_na=False, chunksize=PIECE)
-    with pieces:
-        for piece in pieces:
-            for space, lines in piece.groupby(["model", "layer"], sort=False):
-                account.add(space, lines)
+    try:
+        with pd.read_csv(path, sep="\t", dtype=kinds, keep_default_na=False, chunksize=PIECE) as pieces:
+            for piece in pieces:
+                for space, lines in piece.groupby(["model", "layer"], sort=False):
+                    account.add(space, lines)
+    except (ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{path} is not as a run writes it ({reason}): run fantasia-dask run again, which makes it anew."
+        ) from error
     return account.result()
 
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ..run_folder import text_aside
 from .delimited import escaped, escaped_words
@@ -68,12 +70,14 @@ def gaf_file(
         Takes tables of `schema.CONSENSUS` as they come.
     """
     kind = "gene_product" if facts.genes else "protein"
+    listed = partial(escaped, more=LISTED)
     end = f"\t\t\t{kind}\ttaxon:{facts.taxon}\t{facts.day:%Y%m%d}\tfantasia-dask\t\t\n"
     with text_aside(path) as file:
         file.write(f"!gaf-version: 2.2\n{_header(facts)}")
 
         def add(consensus: pd.DataFrame) -> None:
-            for accession, go_id, category, donors in _lines(consensus, facts):
+            accessions = escaped_words(consensus["accession"])
+            for accession, go_id, category, donors in _lines(consensus, facts, accessions, listed):
                 relation = _relation(go_id, category, complexes)[0]
                 file.write(
                     f"{facts.database}\t{accession}\t{accession}\t{relation}\t{go_id}\t{METHOD}\t{AUTOMATIC[0]}\t{donors}"
@@ -93,7 +97,9 @@ def gpad_file(
         file.write(f"!gpad-version: 2.0\n{_header(facts)}")
 
         def add(consensus: pd.DataFrame) -> None:
-            for accession, go_id, category, donors in _lines(consensus, facts):
+            spelt = {name: _local_id(name) for name in consensus["accession"].unique()}
+            accessions = consensus["accession"].map(spelt)
+            for accession, go_id, category, donors in _lines(consensus, facts, accessions, _local_id):
                 relation = _relation(go_id, category, complexes)[1]
                 file.write(
                     f"{facts.database}:{accession}\t\t{relation}\t{go_id}\t{METHOD}\t{AUTOMATIC[1]}\t{donors}{end}"
@@ -113,7 +119,7 @@ def gpi_file(path: str | os.PathLike[str], facts: Facts) -> Iterator[Callable[[p
             named = consensus.loc[~consensus["go_id"].isin(list(ROOTS)), "accession"]
             file.writelines(
                 f"{facts.database}:{word}\t{word}\t\t\t{kind}\tNCBITaxon:{facts.taxon}\t\t\t\t\t\n"
-                for word in escaped_words(named.drop_duplicates())
+                for word in map(_local_id, named.drop_duplicates())
             )
 
         yield add
@@ -132,17 +138,30 @@ def _relation(go_id: str, category: str, complexes: Collection[str]) -> tuple[st
     return IN_COMPLEX if go_id in complexes else RELATIONS[category]
 
 
-def _lines(consensus: pd.DataFrame, facts: Facts) -> Iterator[tuple[str, str, str, str]]:
-    """Yield accession, term, category and donors of each line, ready to be written."""
+def _local_id(name: str) -> str:
+    """Percent-encode what GPAD and GPI do not allow in an id: all but ASCII letters, digits and ``_ . : -``.
+
+    Examples
+    --------
+    >>> _local_id("ENSP00000000233.1"), _local_id("sp|P01326|INS2_MOUSE"), _local_id("50%~")
+    ('ENSP00000000233.1', 'sp%7CP01326%7CINS2_MOUSE', '50%25%7E')
+    """
+    return quote(name, safe=":").replace("~", "%7E")
+
+
+def _lines(
+    consensus: pd.DataFrame, facts: Facts, accessions: Iterable[str], spelt: Callable[[str], str]
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield accession, term, category and donors of each line, ready to be written; donors as `spelt` writes them."""
     known: dict[str, str] = {}
 
     def identifier(donor: str) -> str:
         if donor not in known:
             database = "UniProtKB" if UNIPROT.fullmatch(donor) else facts.database
-            known[donor] = f"{database}:{escaped(donor, LISTED)}"
+            known[donor] = f"{database}:{spelt(donor)}"
         return known[donor]
 
     columns = (consensus[name].tolist() for name in ("go_id", "category", "donor_ids"))
-    for accession, go_id, category, donors in zip(escaped_words(consensus["accession"]), *columns, strict=True):
+    for accession, go_id, category, donors in zip(accessions, *columns, strict=True):
         if go_id not in ROOTS and category in RELATIONS:
             yield accession, go_id, category, "|".join(map(identifier, donors))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schema import ASPECTS
-from .tally import TWILIGHT, places_of
+from .tally import TWILIGHT, best_identity, places_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,26 +21,26 @@ class BestTerms:
 
     Distances of different embedding spaces do not compare, so none decides. The best term is one that the nearest
     donor lends, in whichever space; among those, one that the most spaces found at all; among those, which are mostly
-    the terms of one donor, the one that says most: with the largest information content in the reference. What is then
-    still equal is decided by the GO id, and the donor that is named by the order of the spaces.
+    the terms of one donor, the most specific, which the fewest proteins of the reference have. What is then still equal
+    is decided by the GO id, and the donor that is named by the order of the spaces.
 
     Parameters
     ----------
     accessions : sequence of str
         The proteins that are listed; others are passed over.
     spaces : sequence of (model, layer)
-    information : mapping of GO id to float
-        Information content; a term that is not listed counts as 0.
+    proteins_with : mapping of GO id to int
+        Proteins of the reference that have a term, themselves or by implication; a term that is not listed comes last.
     """
 
     def __init__(
-        self, accessions: Sequence[str], spaces: Sequence[tuple[str, int]], information: Mapping[str, float]
+        self, accessions: Sequence[str], spaces: Sequence[tuple[str, int]], proteins_with: Mapping[str, int]
     ) -> None:
         import pandas as pd
 
         self._index = pd.Index(list(accessions), dtype="str")
         self._spaces = list(spaces)
-        self._information = information
+        self._proteins_with = proteins_with
         self._terms: dict[tuple[Any, ...], int] = {}
         self._donors: dict[tuple[Any, ...], int] = {}
         self._pairs: dict[tuple[Any, ...], int] = {}
@@ -61,9 +61,9 @@ class BestTerms:
         space = places_of(rows, self._spaces)
         pair = protein * len(go_ids) + term
         self.terms += np.bincount(np.unique(pair) // len(go_ids), minlength=len(self.terms))
-        says = np.array([self._information.get(go_id, 0.0) for go_id in go_ids])[term]
+        commonness = np.array([self._proteins_with.get(go_id, np.inf) for go_id in go_ids])[term]
         rank = _ranks(protein, space, rows["ref_idx"].to_numpy())
-        order = np.lexsort((space, term, -says, -_distinct(pair, space), rank, protein))
+        order = np.lexsort((space, term, commonness, -_distinct(pair, space), rank, protein))
         category = rows["category"].to_numpy(dtype=object)[order]
         for aspect, best in self._best.items():
             here = order[category == aspect]
@@ -84,8 +84,8 @@ class BestTerms:
         )
         spaces = places_of(rows, self._spaces).tolist()
         reliability = (round(1e4 * value) for value in rows["reliability_index"].tolist())
-        identity = map(_thousandths, rows["identity"].tolist())
-        pairs = zip(donors, spaces, reliability, identity, strict=True)
+        identity, alike = (map(_thousandths, found.tolist()) for found in (rows["identity"], best_identity(rows)))
+        pairs = zip(donors, spaces, reliability, identity, alike, strict=True)
         return terms, [self._pairs.setdefault(pair, len(self._pairs)) for pair in pairs]
 
     def columns(self) -> dict[str, Any]:
@@ -96,8 +96,9 @@ class BestTerms:
         dict
             ``aspect``: of the best of all terms of each protein, empty where there is none; ``best``: for each aspect
             the places of each protein's best ``term`` and ``pair``, -1 where there is none; ``terms``: ids and names;
-            ``pairs``: ``donor`` and ``space`` (places), ``reliability`` in 1/10,000 and ``identity`` in 1/1,000 (None
-            where nothing was aligned); ``donors``: accessions, genes and places in ``organisms``.
+            ``pairs``: ``donor`` and ``space`` (places), ``reliability`` in 1/10,000, and in 1/1,000 ``identity``, the
+            global one, and ``alike``, see `best_identity` (None where nothing was aligned); ``donors``: accessions,
+            genes and places in ``organisms``.
         """
         organisms: dict[str, int] = {}
         donors = [
@@ -110,7 +111,7 @@ class BestTerms:
                 aspect: {name: places.tolist() for name, places in best.items()} for aspect, best in self._best.items()
             },
             "terms": _columns(self._terms, ("id", "name")),
-            "pairs": _columns(self._pairs, ("donor", "space", "reliability", "identity")),
+            "pairs": _columns(self._pairs, ("donor", "space", "reliability", "identity", "alike")),
             "donors": _columns(donors, ("accession", "gene", "organism")),
             "organisms": list(organisms),
         }

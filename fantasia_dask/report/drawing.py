@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["inlined", "write_drawing"]
 
 SVG = "{http://www.w3.org/2000/svg}"
+DRAWN = {
+    f"{SVG}{name}" for name in ("g", "path", "text", "tspan", "use", "defs", "clipPath", "rect", "pattern", "image")
+}
 HREF = "{http://www.w3.org/1999/xlink}href"
 DOTS_PER_INCH = 200
 POINTS_PER_INCH = 72
@@ -67,10 +70,7 @@ def inlined(svg: str, name: str, title: str, colours: dict[str, str]) -> str:
     referenced = set(re.findall(r"#([\w-]+)", svg))
     for parent in list(root.iter()):
         for child in list(parent):
-            if (
-                child.tag not in (f"{SVG}g", f"{SVG}path", f"{SVG}text", f"{SVG}tspan", f"{SVG}use", f"{SVG}defs")
-                and (child.tag not in (f"{SVG}clipPath", f"{SVG}rect", f"{SVG}pattern", f"{SVG}image"))
-            ) or child.get("id", "").startswith(HEADING):
+            if child.tag not in DRAWN or child.get("id", "").startswith(HEADING):
                 parent.remove(child)
     background = root.find(f".//{SVG}g[@id='patch_1']")
     if background is not None:

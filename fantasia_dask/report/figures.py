@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from .histogram import Histogram
     from .tally import Tally
 
-__all__ = ["aspects", "coverage", "distances", "donors", "identity", "length_classes", "overlap", "reliability", "slim"]
+__all__ = [
+    *("aspects", "coverage", "distances", "donors", "identity", "length_classes", "length_counts", "overlap"),
+    *("reliability", "slim"),
+]
 
 MOST_SPACES = 12
 MOST_BARS = 12
@@ -63,53 +66,72 @@ def length_classes(lengths: np.ndarray) -> np.ndarray:
     return 100.0 * 2.0 ** (np.arange(first, last + 2) / 2)
 
 
-def coverage(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray, *, looked_up: bool = True) -> Figure:
-    """Draw how many proteins of each length were annotated, or embedded where nothing was looked up.
+def length_counts(lengths: np.ndarray, embedded: np.ndarray, annotated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count what became of the proteins in each class of length.
 
     Parameters
     ----------
     lengths : int array, shape (n,)
-        In residues.
+        In residues; at least one, all above 0.
     embedded, annotated : bool arrays, shape (n,)
+
+    Returns
+    -------
+    edges : float64 array, shape (classes + 1,)
+        Of `length_classes`.
+    counts : int64 array, shape (classes, 3)
+        Proteins that are annotated; that a model processed, but that have no term; that no model processed.
     """
-    figure, (share, counts) = panels([1.4, 2.1])
     edges = length_classes(lengths)
-    middles, n = np.sqrt(edges[:-1] * edges[1:]), len(edges) - 1
-    bins = np.searchsorted(edges, lengths, "right") - 1
-    covered = annotated if looked_up else embedded
-    groups = [
-        ("annotated" if looked_up else "processed", covered, BLUE, ""),
-        ("processed, but no term", embedded & ~covered, ORANGE, "////"),
-        ("not processed", ~embedded & ~covered, PAPER, "xxxx"),
-    ]
-    total = np.bincount(bins, minlength=n)
-    base = np.zeros(n, dtype=np.int64)
-    for name, members, colour, hatch in groups:
-        height = np.bincount(bins[members], minlength=n)
-        if height.any() or members is covered:
+    place = np.searchsorted(edges, lengths, "right") - 1
+    fate = np.where(annotated, 0, np.where(embedded, 1, 2))
+    return edges, np.bincount(3 * place + fate, minlength=3 * (len(edges) - 1)).reshape(-1, 3)
+
+
+def coverage(edges: np.ndarray, counts: np.ndarray, *, looked_up: bool = True) -> Figure:
+    """Draw how many proteins of each length were annotated, or embedded where nothing was looked up.
+
+    Parameters
+    ----------
+    edges, counts : arrays
+        Of `length_counts`.
+    """
+    figure, (share, numbers) = panels([1.4, 2.1])
+    looks = [("annotated", BLUE, ""), ("processed, but no term", ORANGE, "////"), ("not processed", PAPER, "xxxx")]
+    if not looked_up:
+        looks, counts = [("processed", BLUE, ""), looks[2]], counts[:, 1:]
+    base = np.zeros(len(counts), dtype=np.int64)
+    for (name, colour, hatch), height in zip(looks, counts.T, strict=True):
+        if height.any() or colour == BLUE:
             where: dict[str, Any] = {"width": np.diff(edges), "bottom": base, "align": "edge"}
-            counts.bar(edges[:-1], height, **where, color=colour, hatch=hatch, edgecolor=INK, label=name)
+            numbers.bar(edges[:-1], height, **where, color=colour, hatch=hatch, edgecolor=INK, label=name)
         base += height
     # Not a number where there is no protein, so that the line breaks there.
-    found = np.where(total > 0, 100 * np.bincount(bins[covered], minlength=n) / np.maximum(total, 1), np.nan)
-    share.plot(middles, found, color=BLUE, marker="o", markersize=4, linewidth=1)
-    share.set(ylim=(-4, 108), yticks=[0, 50, 100], ylabel=f"{groups[0][0]} (%)")
-    for axis in (share, counts):
-        _logarithmic(axis, edges[0] / 1.1, edges[-1] * 1.1)
+    found = np.where(base > 0, 100 * counts[:, 0] / np.maximum(base, 1), np.nan)
+    share.plot(np.sqrt(edges[:-1] * edges[1:]), found, color=BLUE, marker="o", markersize=4, linewidth=1)
+    share.set(ylim=(-4, 108), yticks=[0, 50, 100], ylabel=f"{looks[0][0]} (%)")
+    for axis in (share, numbers):
+        _logarithmic(axis, edges)
         axis.grid(axis="y")
     share.tick_params(labelbottom=False)
-    counts.set(xlabel="sequence length (residues, logarithmic axis)", ylabel="proteins")
-    whole_numbers(counts.yaxis)
-    legend_above(figure, counts)
+    numbers.set(xlabel="sequence length (residues, logarithmic axis)", ylabel="proteins")
+    whole_numbers(numbers.yaxis)
+    legend_above(figure, numbers)
     return figure
 
 
-def _logarithmic(axis: Axes, low: float, high: float) -> None:
-    """Let an axis of lengths be logarithmic, with as many round numbers at its ticks as there is room for."""
+def _logarithmic(axis: Axes, edges: np.ndarray) -> None:
+    """Let an axis of lengths be logarithmic, with as many round numbers at its ticks as there is room for.
+
+    Where there is hardly one, as among proteins of nearly one length, the borders of the classes are told.
+    """
+    low, high = edges[0] / 1.1, edges[-1] * 1.1
     decades = np.log10(high / low)
     digits = (1, 2, 5) if decades < 2.2 else (1, 3) if decades < 3.6 else (1,)
     places = [digit * 10**power for power in range(7) for digit in digits]
     shown = [place for place in places if low <= place <= high]
+    if len(shown) < 2:
+        shown = np.ceil(edges).astype(int).tolist()
     axis.set_xscale("log")
     axis.set_xlim(low, high)
     axis.set_xticks(shown, [f"{place:,}" for place in shown])

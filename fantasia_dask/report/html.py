@@ -19,7 +19,7 @@ from .._version import __version__
 from .canvas import BLUE, GREEN, INK, LINE, MUTED, ORANGE, PAPER, PURPLE, SKY, VERMILION, headed, style
 from .drawing import inlined, write_drawing
 from .plates import ASPECT_NAMES, draw_plates, origin
-from .tally import TWILIGHT
+from .tally import STRETCH, TWILIGHT
 from .words import counted, label, percent, printable, shortened
 
 if TYPE_CHECKING:
@@ -136,7 +136,16 @@ def _table(overview: Overview) -> dict[str, Any]:
         "twilight": TWILIGHT / 100,
         "reasons": [printable(reason) for reason in account.reasons],
         "silent": {"protein": silent, "reason": [int(account.reason[i]) for i in silent]},
+        "common": _common(overview),
     }
+
+
+def _common(overview: Overview) -> list[tuple[str, str, int, str]]:
+    """Return id, name and proteins of the terms that the page counts, and what else counts for one of the slim."""
+    own = [(*term, "") for group in _top_terms(overview) for term in group["terms"]]
+    names = overview.slim.names if overview.slim else {}
+    slim = overview.tally.proteins_of_slim.items()
+    return own + [(go_id, names.get(go_id, ""), n, " or a term below it") for go_id, n in slim]
 
 
 def _facts(overview: Overview) -> dict[str, Any]:
@@ -152,6 +161,8 @@ def _facts(overview: Overview) -> dict[str, Any]:
         "input_name": Path(str(overview.config["input"])).name,
         "looked_up": overview.looked_up,
         "proteins": n,
+        "genes": None if overview.genes is None else len(set(overview.genes.values())),
+        "without_gene": n - len(overview.genes or ()),
         "embedded": int(account.embedded.sum()),
         "truncated": int(account.truncated.sum()),
         "annotated": int(annotated.sum()),
@@ -163,6 +174,7 @@ def _facts(overview: Overview) -> dict[str, Any]:
         "aligned": tally.aligned,
         "unlike": tally.unlike,
         "twilight": TWILIGHT,
+        "stretch": STRETCH,
         "pairs": int(tally.support.sum()),
         "distinct_terms": len(tally.names),
         "listed": len(account.accessions),

@@ -26,7 +26,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "with_vector": {"title": "Embedded", "description": "Proteins that a model processed", "format": "{:,.0f}"},
     "annotated": {"title": "Annotated", "description": "Proteins with a GO term", "format": "{:,.0f}"},
     "share": {"title": "% annotated", "description": "Share of the proteins", "suffix": "%", "min": 0, "max": 100},
-    "terms": {"title": "Terms each", "format": "{:,.1f}"},
+    "terms": {"format": "{:,.1f}"},
     "reliability": {"title": "Reliability", "description": "Mean of the best reliability of each term", "max": 1},
 }
 
@@ -50,7 +50,8 @@ def multiqc_file(path: str | os.PathLike[str], facts: Facts) -> Iterator[Callabl
 
     yield add
     counts = facts.counts
-    each = {"description": f"GO terms per annotated {'gene' if facts.genes else 'protein'}"}
+    kind = "gene" if facts.genes else "protein"
+    each = {"title": f"Terms per {kind}", "description": f"GO terms per annotated {kind}"}
     line = {
         "proteins": counts["proteins"],
         "with_vector": counts["embedded"],

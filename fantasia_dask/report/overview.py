@@ -59,6 +59,8 @@ class Overview:
     manifest, config : dict
         What was run, as ``manifest.json`` and ``config.yaml`` say it.
     slim : Slim, optional
+    genes : mapping of str to str, optional
+        The gene of each protein that has one, where results are wanted per gene.
     """
 
     account: Account
@@ -69,6 +71,7 @@ class Overview:
     manifest: Mapping[str, Any]
     config: Mapping[str, Any]
     slim: Slim | None = None
+    genes: Mapping[str, str] | None = None
 
     @property
     def looked_up(self) -> bool:
@@ -87,8 +90,9 @@ def gather_overview(
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
     spaces: Sequence[tuple[str, int]] = (),
-    information: Mapping[str, float] | None = None,
+    proteins_with: Mapping[str, int] | None = None,
     slim: Slim | None = None,
+    genes: Mapping[str, str] | None = None,
     listed: int = LISTED,
 ) -> Overview:
     """Gather the numbers of a run: from status.tsv, the query table and the annotations, a part at a time.
@@ -101,20 +105,22 @@ def gather_overview(
         What was run.
     spaces : sequence of (model, layer)
         The embedding spaces that were looked up.
-    information : mapping of GO id to float, optional
-        How much a term says: it decides between the terms of one donor.
+    proteins_with : mapping of GO id to int, optional
+        How many proteins of the reference have a term: it decides between the terms of one donor.
     slim : Slim, optional
+    genes : mapping of str to str, optional
+        The gene of each protein that has one, where results are wanted per gene.
     listed : int
         Proteins in the table, the first of the input.
     """
     account = read_account(folder.status, listed)
     tally = Tally(list(spaces), None if slim is None else slim.map)
-    best = BestTerms(account.accessions, spaces, information or {})
+    best = BestTerms(account.accessions, spaces, proteins_with or {})
     for rows in read_blocks(folder.annotations, COLUMNS) if spaces else ():
         tally.add(rows)
         best.add(rows)
     lengths = _lengths(folder, account) if spaces else account.residues
-    return Overview(account, lengths, tally, best.columns(), best.terms, manifest, config, slim)
+    return Overview(account, lengths, tally, best.columns(), best.terms, manifest, config, slim, genes)
 
 
 def _lengths(folder: RunFolder, account: Account) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 
 from . import figures
 from .canvas import LONGEST_HEADING
-from .figures import length_classes, to_reliability
-from .tally import TWILIGHT
+from .figures import length_counts, to_reliability
+from .tally import STRETCH, TWILIGHT
 from .words import counted, label, percent, printable
 
 if TYPE_CHECKING:
@@ -87,25 +87,12 @@ def draw_plates(overview: Overview) -> Iterator[Plate]:
 def _coverage(overview: Overview) -> Plate:
     account, lengths = overview.account, overview.lengths
     known = lengths > 0
-    edges = length_classes(lengths[known])
-    borders = np.ceil(edges).astype(np.int64).tolist()
+    edges, counts = length_counts(lengths[known], account.embedded[known], account.annotated[known])
     rows = []
-    for i, (start, end) in enumerate(pairwise(borders)):
-        if start == end:  # narrower than a residue
-            continue
-        here = known & (lengths >= edges[i]) & (lengths < edges[i + 1])
-        counts = [
-            here,
-            here & account.annotated,
-            here & account.embedded & ~account.annotated,
-            here & ~account.embedded,
-        ]
-        rows.append(
-            [
-                f"{start:,}–{end - 1:,}" if end - start > 1 else f"{start:,}",
-                *(f"{int(members.sum()):,}" for members in counts),
-            ]
-        )
+    for (start, end), fates in zip(pairwise(np.ceil(edges).astype(np.int64).tolist()), counts.tolist(), strict=True):
+        if start < end:  # not narrower than a residue
+            name = f"{start:,}–{end - 1:,}" if end - start > 1 else f"{start:,}"
+            rows.append([name, *(f"{n:,}" for n in (sum(fates), *fates))])
     unknown = int((~known).sum())
     what = "that received a GO term" if overview.looked_up else "that a model processed"
     caption = f"Above, the share of proteins of each length {what}; below, how many there are. "
@@ -118,9 +105,7 @@ def _coverage(overview: Overview) -> Plate:
         "coverage",
         "Coverage and sequence length",
         caption,
-        figures.coverage(
-            lengths[known], account.embedded[known], account.annotated[known], looked_up=overview.looked_up
-        ),
+        figures.coverage(edges, counts, looked_up=overview.looked_up),
         ["residues", "proteins", "annotated", "processed, but no term", "not processed"],
         rows,
     )
@@ -188,8 +173,9 @@ def _identity(overview: Overview) -> Plate:
         "identity",
         "Sequence identity to the nearest donor",
         "Above, how similar in sequence the proteins are to their nearest donors; below, how the reliability goes with "
-        f"it. In the shaded zone, below {TWILIGHT}%, sequence alignment alone seldom tells relatives from strangers: "
-        "terms that come from there rest on the embedding.",
+        f"it. In the shaded zone, below {TWILIGHT}% over the whole length, sequence alignment seldom tells relatives "
+        f"from strangers, unless a stretch of {STRETCH} residues or more is more alike: other terms that come from "
+        "there rest on the embedding alone.",
         figures.identity(tally, overview.metric),
         ["model and layer", *(f"{a}–{b}%" for a, b in edges)],
         rows,

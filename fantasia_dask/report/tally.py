@@ -15,11 +15,12 @@ from .histogram import Histogram
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "IDENTITY_BINS", "TWILIGHT", "Agreement", "SpaceTally", "Tally", "places_of"]
+__all__ = ["COLUMNS", "IDENTITY_BINS", "TWILIGHT", "Agreement", "SpaceTally", "Tally", "best_identity", "places_of"]
 
 COLUMNS = (
     *("accession", "model_name", "layer_index", "distance", "go_id", "category", "go_description", "protein_id"),
     *("organism", "gene_name", "ref_idx", "reliability_index", "identity"),
+    *("identity_sw", "alignment_length_sw"),
 )
 """What is read of `schema.RAW_ANNOTATIONS`."""
 
@@ -27,6 +28,9 @@ IDENTITY_BINS = 20
 
 TWILIGHT = 30
 """Identity, in percent, below which alignments no longer tell relatives from strangers (Rost 1999)."""
+
+STRETCH = 80
+"""Columns of a local alignment from which on `TWILIGHT` is the border; shorter ones must be more alike than that."""
 
 ToSlim = Callable[[Iterable[str]], Mapping[str, Sequence[str]]]
 
@@ -86,7 +90,7 @@ class Tally:
         Pairs of protein and term that were found in 1, 2, ... spaces.
     aligned, unlike : int
         Proteins that were aligned with a nearest donor in at least one space; those of them whose most similar nearest
-        donor has less than `TWILIGHT` identity.
+        donor is below `TWILIGHT`, by `best_identity`.
     organisms : Counter
         Nearest donors by species, over all proteins and spaces.
     proteins_of_term, proteins_of_slim : Counter
@@ -134,7 +138,7 @@ class Tally:
         identity = block.identity[nearest]
         column = np.where(np.isnan(identity), IDENTITY_BINS, np.minimum(identity * IDENTITY_BINS, IDENTITY_BINS - 1))
         closest = np.full(block.proteins, np.nan)
-        np.fmax.at(closest, block.protein[nearest], identity)
+        np.fmax.at(closest, block.protein[nearest], best_identity(block.rows.take(nearest)))
         self.aligned += int((~np.isnan(closest)).sum())
         self.unlike += int((closest < TWILIGHT / 100).sum())
         # The rows of a protein are in order of rank, so the first with a term is of the nearest donor with it.
@@ -230,6 +234,37 @@ class _Block:
 
 def _counted(words: pd.Series) -> dict[str, int]:
     return {str(word): int(n) for word, n in words.value_counts().items()}
+
+
+def best_identity(rows: pd.DataFrame) -> np.ndarray:
+    """Return the identity by which two sequences are called relatives: the larger of the global and the local one.
+
+    Relatives of unequal length, or that share one domain of several, are alike in a part only. A part counts from
+    `STRETCH` columns on, where Rost's curve has come down to `TWILIGHT`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``identity, identity_sw, alignment_length_sw`` of `schema.RAW_ANNOTATIONS`.
+
+    Returns
+    -------
+    float64 array
+        NaN where nothing was aligned.
+
+    References
+    ----------
+    Rost (1999) Twilight zone of protein sequence alignments. Protein Engineering 12, 85.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> part = pd.DataFrame({"identity": 0.1, "identity_sw": 0.41, "alignment_length_sw": [79, 80]})
+    >>> best_identity(part)
+    array([0.1 , 0.41])
+    """
+    part = rows["identity_sw"].where(rows["alignment_length_sw"] >= STRETCH)
+    return np.fmax(rows["identity"].to_numpy(dtype="float64"), part.to_numpy(dtype="float64"))
 
 
 def places_of(rows: pd.DataFrame, spaces: Sequence[tuple[str, int]]) -> np.ndarray:

@@ -149,6 +149,7 @@ def test_information_content__naive(drawn, annotated, aspects):
             assert content == pytest.approx(-np.log2(len(of[term]) / len(total)))
         else:
             assert np.isnan(content)
+    assert ontology.proteins_with(annotations).tolist() == [len(of[term]) for term in ontology.go_ids]
 
 
 def test_ontology__circle():

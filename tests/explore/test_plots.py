@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from fantasia_dask.errors import InputError
 from fantasia_dask.explore.map import principal_plane
 from fantasia_dask.explore.plots import plot_neighbours
+from fantasia_dask.explore.space import OpenSpace
 
 from .conftest import IDS
 
@@ -59,6 +62,21 @@ def test_plot_neighbours__whole_marks_within_the_frame(opened):
         for place in ax.transData.transform(offsets(marks)):
             assert frame.x0 + 4 < place[0] < frame.x1 - 4
             assert frame.y0 + 8 < place[1] < frame.y1 - 8
+
+
+def test_plot_neighbours__long_names_leave_room_for_the_figure(opened, monkeypatch):
+    strain = "Saccharomyces cerevisiae (strain ATCC 204508 / S288c)"
+    found = OpenSpace.neighbours
+    monkeypatch.setattr(OpenSpace, "neighbours", lambda *asked: found(*asked).assign(organism=strain))
+    ax = opened.plot_neighbours("A/B")
+    assert {label.get_text().partition("\n")[2] for label in ax.get_yticklabels()} == {"Saccharomyces cerevisiae"}
+    ax.figure.draw_without_rendering()
+    assert ax.get_window_extent().width > 0.6 * ax.figure.bbox.width
+    ends = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(ends))
+    monkeypatch.setattr(OpenSpace, "neighbours", lambda *asked: found(*asked).assign(organism="Candidatus " * 9))
+    labels = opened.plot_neighbours("A/B").get_yticklabels()
+    assert {label.get_text().partition("\n")[2] for label in labels} == {"Candidatus Candidatus Candi…"}
 
 
 def test_plot_reliability__is_a_share_of_all_queries(opened):

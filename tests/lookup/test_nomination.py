@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fantasia_dask.lookup.compiled import prepare
+from fantasia_dask.lookup.compiled.preparation import prepare
 from fantasia_dask.lookup.donors import Donors, raw_bits
 from fantasia_dask.lookup.kernel import tile_hits
 from fantasia_dask.lookup.nomination import METRICS, TILE_ROWS, Batch, Compiled, OnArrays, product_error

@@ -111,11 +111,11 @@ def test_subspace__of_vectors_with_fewer_directions():
 @pytest.mark.parametrize("metric", METRICS)
 def test_projected__leaves_few_pairs(metric, monkeypatch):
     """On vectors such as language models make, one pair in a hundred is left; on noise, all of the work is the old."""
-    from fantasia_dask.lookup import compiled
+    from fantasia_dask.lookup.compiled import candidates
 
     pairs = []
-    counted = compiled.nominate_pairs
-    monkeypatch.setattr(compiled, "nominate_pairs", lambda *args: pairs.append(len(args[0])) or counted(*args))
+    counted = candidates.nominate_pairs
+    monkeypatch.setattr(candidates, "nominate_pairs", lambda *args: pairs.append(len(args[0])) or counted(*args))
     rows = np.arange(12_000)
     queries, reference = (like_a_language_model(n, 512, seed).astype("f2") for n, seed in ((600, 1), (12_000, 2)))
     assert pays(600, 12_000, 512)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import yaml
 
 from fantasia_dask import build_reference
 from fantasia_dask.embed import packets
-from fantasia_dask.errors import InputError
+from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.progress import Progress
 from fantasia_dask.reference import open_reference, verify_reference
+from fantasia_dask.store import open_store
 
 QUIET = Progress(quiet=True)
 
@@ -164,12 +167,43 @@ def test_build__on_the_cluster_that_the_settings_describe(given, tiny, tmp_path,
         ({"config": "run.yaml", "model": "ESM"}, "model is given, and run.yaml says it too"),
         ({"config": "run.yaml", "batch_size": 2}, "batch_size is given"),
         ({"config": "nowhere.yaml"}, "nowhere.yaml"),
-        ({"embeddings": "v.npz"}, "the vectors are brought along"),
-        ({"embeddings": "v.npz", "model": "M", "config": "run.yaml"}, "leave out --config"),
-        ({"embeddings": "v.npz", "model": "M", "overrides": {"embedding.cache": "x"}}, "leave out --config"),
+        ({"embeddings": "v.npz"}, r"the vectors are brought along: expected the model that made them \(--model\)"),
+        ({"embeddings": "v.npz", "model": "M", "config": "run.yaml"}, "--config says how they are computed"),
+        ({"embeddings": "v.npz", "model": "M", "device": "cpu"}, "--device says how they are computed"),
+        ({"embeddings": "v.npz", "model": "M", "batch_size": 0}, "--batch-size says how they are computed"),
+        ({"embeddings": "v.npz", "model": "M", "checkpoint": "x"}, "--checkpoint says how they are computed"),
+        ({"embeddings": "v.npz", "model": "M", "overrides": ["cluster.workers=2"]}, "--set, --scheduler or --sched"),
+        ({"model": "ESM", "overrides": ["limit_per_entry=3"]}, "limit_per_entry has no effect on a reference"),
+        ({"model": "ESM", "overrides": ["input=x.fasta"]}, "input has no effect on a reference"),
+        ({"model": "ESM", "device": "cpu", "overrides": ["embedding.device=cuda"]}, "embedding.device is given twice"),
+        (
+            {"model": "ESM", "layers": [0], "overrides": {"embedding.models.ESM.layer_index": [1]}},
+            "embedding.models.ESM.layer_index is given twice",
+        ),
+        ({"model": "ESM", "annotations": "-"}, "- is standard input, and a reference is made from files"),
+        ({"model": "ESM", "fasta": "-"}, "- is standard input"),
+        ({"model": "ESM", "ontology": "-"}, "- is standard input"),
     ],
 )
 def test_build__mistakes(given, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
-        build_reference(tmp_path / "out", **given, **options)
+        build_reference(tmp_path / "out", **(given | options))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_build__vectors_brought_along_are_among_the_sources(given, sample, tmp_path):
+    store = open_store(sample / "reference" / "embeddings.zarr")
+    (space,) = [space for space in store.spaces if space.layer == 0]
+    vectors = store.vectors(space.model, space.layer).compute()
+    np.savez(tmp_path / "v.npz", ids=np.array(store.ids, dtype=str), embeddings=vectors)
+    made = build_reference(tmp_path / "out", **given, embeddings=tmp_path / "v.npz", model="Tiny-ESM2")
+    digest = hashlib.sha256((tmp_path / "v.npz").read_bytes()).hexdigest()
+    assert made.manifest["sources"][0] == {
+        "name": "v.npz", "bytes": (tmp_path / "v.npz").stat().st_size, "sha256": digest
+    }  # fmt: skip
+    assert len(made.manifest["sources"]) > 4
+
+
+def test_build__proteins_that_are_cut_are_told(given, tiny, tmp_path):
+    with pytest.warns(FantasiaWarning, match=r"\d+ reference proteins are longer than .*max_sequence_length \(40\)"):
+        build_reference(tmp_path / "out", **given, **tiny, overrides=["embedding.max_sequence_length=40"])

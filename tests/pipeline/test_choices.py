@@ -53,6 +53,36 @@ def test_report__leaves_everything_as_it_is(sample_config, run_quietly, report):
     assert all_files(config.run_folder) == before
 
 
+def test_report__weights_without_a_column_are_not_kept(lookup_config, run_quietly, report):
+    config = lookup_config()
+    run_quietly(config)
+    before = all_files(config.run_folder)
+    wrong = {"reliability_index": {"mean": 1}, "count": 1}
+    with pytest.raises(InputError, match=r"an override: .*\.weights\.reliability_index\.mean is 1\.0, but"):
+        report(config.run_folder, postprocess__summary__weights=wrong)
+    assert all_files(config.run_folder) == before
+    file = config.run_folder / "config.yaml"
+    file.write_text(file.read_text().replace("count: 0.2", "counts: 0.2"))  # an earlier release kept what was wrong
+    with pytest.raises(InputError, match=r"config\.yaml: .*\.weights\.counts is 0\.2, but the summary"):
+        report(config.run_folder)
+    report(config.run_folder, postprocess__summary__weights={"count": 1})
+    assert "w_count_Sim_L0" in (config.run_folder / "summary.csv").read_text()
+
+
+def test_report__columns_that_are_switched_off_take_their_weights_along(lookup_config, run_quietly, report):
+    config = lookup_config()
+    run_quietly(config)
+    whole = (config.run_folder / "summary.csv").read_bytes()
+    report(config.run_folder, postprocess__summary__include_counts=False)
+    summary = pd.read_csv(config.run_folder / "summary.csv").fillna(0)
+    assert not [name for name in summary if "count" in name and name != "term_count"]
+    weighted = summary[["w_max_ri_Sim_L0", "w_max_id_g_Sim_L0", "w_max_id_l_Sim_L0"]]
+    assert (summary["w_max_ri_Sim_L0"] - summary["max_ri_Sim_L0"] / 2).abs().max() < 1e-4
+    assert (summary["final_score_Sim_L0"] - weighted.sum(axis=1)).abs().max() < 1e-9
+    report(config.run_folder, postprocess__summary__include_counts=True)
+    assert (config.run_folder / "summary.csv").read_bytes() == whole
+
+
 def test_report__one_of_two_ways_to_genes(sample, sample_config, run_quietly, report, tmp_path):
     names = [line[1:].split()[0] for line in (sample / "queries.fasta").read_text().splitlines() if line[0] == ">"]
     (tmp_path / "genes.tsv").write_text("".join(f"{name}\tG{i // 2}\n" for i, name in enumerate(names)))

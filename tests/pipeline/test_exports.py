@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from typing import get_args
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from fantasia_dask.schema import CONSENSUS, RAW_ANNOTATIONS, Space, names
 from fantasia_dask.store import StoreWriter
 from fantasia_dask.testing import simulate_embeddings
 from fantasia_dask.values import ExportName
+
+from ..gpad_grammar import GPAD, GPI, against
 
 SPACES = (Space("Sim", 0, 32, "clean", "sim", "r1"), Space("Sim", 1, 16, "clean", "sim", "r1", "float16"))
 HOSTILE = [
@@ -78,9 +81,13 @@ def test_exports__hostile_accessions_come_back_from_each(finished):
     assert {line["accession"] for line in lines} == everyone
     assert len(lines) == len(raw)
     header = ("!generated-by", "!date-generated", "!fantasia-dask-version", "!go-version")
-    for name, column in (("annotations.gaf", 1), ("annotations.gpad", 0), ("annotations.gpi", 0)):
+    for name, column, decoded in (
+        ("annotations.gaf", 1, unescaped),
+        ("annotations.gpad", 0, unquote),
+        ("annotations.gpi", 0, unquote),
+    ):
         found = {line[column] for line in plain(exports / name) if not line[0].startswith(header)}
-        assert {unescaped(word.removeprefix("LOCAL:")) for word in found} == everyone
+        assert {decoded(word.removeprefix("LOCAL:")) for word in found} == everyone
     genes = {unescaped(line[1]) for line in plain(exports / "clusterprofiler" / "term2gene.tsv")[1:]}
     assert genes == everyone
     for name in ("goatools.tsv", "cafa.tsv"):
@@ -174,7 +181,7 @@ def test_genes__mistakes(finished, report, tmp_path):
 
 
 def test_headers__are_kept_for_gene_patterns(sample, sample_config, run_quietly):
-    config = sample_config(postprocess__gene_pattern=r"GN=(\S+)")
+    config = sample_config(postprocess__gene_pattern=r"GN=(\S+)", report=True)
     run_quietly(config)
     queries = pd.read_parquet(RunFolder(config.run_folder).queries)
     headers = [line[1:] for line in (sample / "queries.fasta").read_text().splitlines() if line.startswith(">")]
@@ -182,6 +189,18 @@ def test_headers__are_kept_for_gene_patterns(sample, sample_config, run_quietly)
     genes = {line["accession"] for line in table(config.run_folder / "consensus.tsv")}
     assert "Ins2" in genes
     assert not any(gene.startswith("sp|") for gene in genes)
+    page = (config.run_folder / "report.html").read_text(encoding="utf-8")
+    assert f"The proteins are of {len(genes)} genes." in page
+
+
+def test_gpad_and_gpi__of_the_sample_as_their_grammar_says(sample_config, run_quietly):
+    """Its names are those of UniProt's FASTA headers, ``sp|P01326|INS2_MOUSE``."""
+    config = sample_config()
+    run_quietly(config)
+    for name, columns in (("annotations.gpad", GPAD), ("annotations.gpi", GPI)):
+        lines = [line for line in plain(config.run_folder / "exports" / name) if not line[0].startswith("!")]
+        assert against(columns, lines) == {}
+        assert "LOCAL:sp%7CP01326%7CINS2_MOUSE" in {line[0] for line in lines}
 
 
 def test_terms__specific_and_propagated(sample_config, run_quietly, report):

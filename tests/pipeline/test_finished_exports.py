@@ -184,13 +184,13 @@ def test_exports__a_file_that_a_setting_names_counts_by_its_content(finished, re
     folder = finished
     files_named(simulated, folder, tmp_path)
     genes = tmp_path / "genes.tsv"
-    report(folder, postprocess__gene_map=str(genes))
+    report(folder, postprocess__gene_map=str(genes), report=True)
     before = files_of(folder)
     report(folder)
     assert files_of(folder) == before
     genes.write_text(genes.read_text().replace("gene0", "other"))
     report(folder)
-    assert {"consensus", "gaf", "topgo-genes"} <= made_again(before, files_of(folder))
+    assert {"consensus", "gaf", "topgo-genes", "report"} <= made_again(before, files_of(folder))
     assert "postprocess.gene_map changed" in told(folder)[-1]
 
 

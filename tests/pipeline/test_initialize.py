@@ -235,8 +235,11 @@ def test_initialize__what_a_server_sent_wrong_is_no_measure_of_what_it_sends_lat
 def test_initialize__places_that_cannot_be_written(given, web, tmp_path):
     (tmp_path / "file").write_text("")
     for name in ("reference", "ontology", "taxonomy_dump"):
-        refused(given(**{name: str(tmp_path / "file" / "made")}), "made cannot be written, as .*file is no folder")
-    refused(given(sources__folder=str(tmp_path / "file" / "downloads")), "cannot be written, as .*file is no folder")
+        refused(given(**{name: str(tmp_path / "file" / "made")}), "nothing can be made in .*file, as it is no folder")
+    refused(
+        given(sources__folder=str(tmp_path / "file" / "downloads")),
+        "nothing can be made in .*downloads, as .*file is no folder",
+    )
     with pytest.raises(InputError, match="reference in an override is an address, 's3://bucket/reference'"):
         given(reference="s3://bucket/reference")
     assert web.asked == []
@@ -325,6 +328,55 @@ def test_initialize__no_room(given, monkeypatch, web):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
     refused(given(), r"takes up to .* of disk, and .* has 1.0 kB free: make room")
     assert web.got == []
+
+
+def test_initialize__room_where_things_belong(given, monkeypatch, web):
+    """What is fetched, and what is made of it, may be on two disks."""
+    from fantasia_dask.pipeline import fetch_plan
+
+    needs, config = [], given()
+    monkeypatch.setattr(fetch_plan, "_check_room", lambda wanted, text: needs.extend(wanted) or "enough")
+    prepare(config)
+    fetched = [len(web.pages[path].content) for path in ("/taxdump.tar.gz", "/go.obo", "/lite.zip")]
+    downloads = config.base_directory / "downloads"
+    assert [size for path, size in needs if path == downloads] == fetched
+    places = [config.taxonomy_dump, config.ontology, config.reference]
+    times = [fetch_plan.ROOM[name] - 1 for name in ("taxonomy_dump", "ontology", "reference")]
+    made = [(place, size * n) for place, size, n in zip(places, fetched, times, strict=True)]
+    assert [need for need in needs if need[0] in places] == made
+
+
+def test_initialize__a_lookup_of_vectors_needs_no_model(lookup_config):
+    """Whoever made the vectors; here a model that is known to nobody."""
+    for offline in (False, True):
+        assert [line.partition(":")[0] for line in prepare(lookup_config(), offline=offline)] == ["reference"]
+
+
+def test_initialize__two_at_once(given, tmp_path, web):
+    from fantasia_dask.lock import only_run
+
+    config = given()
+    with only_run(tmp_path / "downloads" / "initialize.lock", print):
+        refused(config, r"downloads is in use by process .*set sources\.folder to another one")
+    assert web.got == []
+    prepare(config)
+    assert not list((tmp_path / "downloads").glob("*.lock"))
+
+
+def test_initialize__made_by_another_one_meanwhile(given, web, monkeypatch):
+    from fantasia_dask.pipeline import initialize as module
+
+    config, other = given(), given()
+    real = module.only_run
+
+    def after_another(*arguments):
+        monkeypatch.setattr(module, "only_run", real)
+        prepare(other)
+        return real(*arguments)
+
+    monkeypatch.setattr(module, "only_run", after_another)
+    prepare(config)
+    assert sorted(web.got) == ["/go.obo", "/lite.zip", "/taxdump.tar.gz"]
 
 
 def test_initialize__what_is_there_needs_no_source(sample_config, web):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from fantasia_dask import load_config
 from fantasia_dask.errors import InputError
+from fantasia_dask.lock import only_run
 from fantasia_dask.run_folder import RunFolder
 
 TIMED = {"manifest.json", "run.log", "events.jsonl"}
@@ -109,3 +112,140 @@ def test_write_report__only_embedding(sample_config, run_quietly, report):
     run_quietly(config)
     with pytest.raises(InputError, match="no hits"):
         report(config.run_folder)
+
+
+def everything(folder):
+    """Every file, its bytes and its time."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def spoil(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:99] + b"spoilt" + content[105:])
+
+
+HITS = [
+    (lambda hits: shutil.rmtree(hits), "Sim layer 0 are missing: give the command of the run again"),
+    (lambda hits: shutil.rmtree(hits / "model=Sim" / "layer=1"), "Sim layer 1 are missing"),
+    (lambda hits: (hits / "model=Sim" / "layer=0" / "_made_from.json").unlink(), "Sim layer 0 are missing"),
+    (lambda hits: (hits / "model=Sim" / "layer=0" / "part-00000.parquet").unlink(), "layer 0 are not finished"),
+    (lambda hits: cut(hits / "model=Sim" / "layer=1" / "part-00000.parquet"), "layer 1 are damaged, delete /.*00.parq"),
+    (lambda hits: spoil(hits / "model=Sim" / "layer=1" / "part-00000.parquet"), "layer 1 are damaged, delete /.*00.p"),
+]
+
+
+@pytest.mark.parametrize(("harm", "message"), HITS)
+def test_write_report__hits_that_are_not_there(lookup_config, run_quietly, report, harm, message):
+    """Annotations and exports could never be made of them again, so they stay."""
+    config = lookup_config(report=True, raw_csv=True)
+    run_quietly(config)
+    harm(config.run_folder / "hits")
+    before = everything(config.run_folder)
+    assert {"report.html", "summary.csv"} <= set(before)
+    for changes in ({}, {"alignments": "none"}):
+        with pytest.raises(InputError, match=message):
+            report(config.run_folder, **changes)
+        assert everything(config.run_folder) == before
+
+
+def test_write_report__hits_of_another_lookup(lookup_config, run_quietly, report, monkeypatch):
+    config = lookup_config()
+    run_quietly(config)
+    before = everything(config.run_folder)
+    monkeypatch.setattr("fantasia_dask.pipeline.neighbours.LOOKUP_VERSION", 99)
+    with pytest.raises(InputError, match="were found with another lookup_version: give the command of the run again"):
+        report(config.run_folder)
+    assert everything(config.run_folder) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "message"),
+    [
+        ("limit_per_entry: 3", "limit_per_entry: 5", "were found with another limit_per_entry"),
+        ("    Sim:", "    Other:", "are of a model that config.yaml does not name"),
+    ],
+)
+def test_write_report__a_run_with_other_settings_was_begun(lookup_config, run_quietly, report, line, other, message):
+    """What it had written when it was stopped is its configuration, beside the results of the run before."""
+    config = lookup_config()
+    run_quietly(config)
+    file = config.run_folder / "config.yaml"
+    file.write_text(file.read_text().replace(line, other))
+    before = everything(config.run_folder)
+    with pytest.raises(InputError, match=message):
+        report(config.run_folder)
+    assert everything(config.run_folder) == before
+
+
+@pytest.mark.parametrize("name", ["annotations", "terms", "relations"])
+def test_write_report__terms_of_its_own_are_gone(sample, sample_config, run_quietly, report, name):
+    """The reference's instead, which are of another release or day, would be other results without a word."""
+    config = sample_config(ontology=str(sample / "go.obo"))
+    run_quietly(config)
+    (config.run_folder / "donors" / f"{name}.parquet").unlink()
+    before = everything(config.run_folder)
+    with pytest.raises(InputError, match=f"{name}.parquet is missing, and a report needs it"):
+        report(config.run_folder)
+    assert everything(config.run_folder) == before
+
+
+def test_write_report__what_is_not_at_hand(lookup_config, run_quietly, report, simulated, tmp_path, monkeypatch):
+    """A reference that moved away, a folder that another run works in, or that cannot be written."""
+    shutil.copytree(simulated / "reference", tmp_path / "reference")
+    config = lookup_config(reference=str(tmp_path / "reference"))
+    run_quietly(config)
+    folder = RunFolder(config.run_folder)
+    before = everything(folder.path)
+    (tmp_path / "reference").rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="reference does not exist"):
+        report(folder.path, alignments="none")
+    (tmp_path / "elsewhere" / "annotations.parquet").unlink()
+    with pytest.raises(InputError, match=r"annotations\.parquet is missing"):
+        report(folder.path, alignments="none", reference=str(tmp_path / "elsewhere"))
+    with only_run(folder.lock, print):
+        folder.manifest.unlink()  # as a run does when it looks up anew
+        with pytest.raises(InputError, match="is in use by process"):
+            report(folder.path, alignments="none")
+    content, time = before["manifest.json"]
+    folder.manifest.write_bytes(content)
+    os.utime(folder.manifest, ns=(time, time))
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fantasia_dask.lock._opened", refuse)  # root may write everywhere
+        with pytest.raises(InputError, match="cannot be written"):
+            report(folder.path, alignments="none")
+    assert everything(folder.path) == before
+
+
+@pytest.mark.parametrize("harm", [cut, lambda path: path.write_text(path.read_text().replace("\t", ",")), Path.touch])
+def test_write_report__a_status_file_that_was_saved_otherwise(lookup_config, run_quietly, report, harm):
+    config = lookup_config(report=True)
+    run_quietly(config)
+    status = config.run_folder / "status.tsv"
+    if harm is Path.touch:
+        status.unlink()
+    harm(status)
+    before = everything(config.run_folder)
+    with pytest.raises(InputError, match=r"status\.tsv is not as a run writes it \(.*\): run fantasia-dask run again"):
+        report(config.run_folder)
+    assert everything(config.run_folder) == before
+
+
+def test_write_report__needs_no_ontology_file(sample, sample_config, run_quietly, report, tmp_path):
+    """Its terms are kept with the run."""
+    obo = shutil.copy(sample / "go.obo", tmp_path / "go.obo")
+    config = sample_config(ontology=str(obo))
+    run_quietly(config)
+    before = contents(config.run_folder)
+    obo.unlink()
+    shutil.rmtree(config.run_folder / "annotations")
+    report(config.run_folder)
+    assert contents(config.run_folder) == before

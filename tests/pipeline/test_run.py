@@ -15,7 +15,7 @@ import pytest
 import yaml
 from scipy.spatial.distance import cdist
 
-from fantasia_dask import load_config, open_reference, open_store, run
+from fantasia_dask import load_config, open_reference, open_store, pipeline, run
 from fantasia_dask.cluster import connect
 from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.progress import Progress
@@ -308,6 +308,25 @@ def test_run__a_reference_built_anew_in_the_same_place(simulated, lookup_config,
     rows = pd.read_parquet(config.run_folder / "annotations", columns=["organism"])
     assert set(rows["organism"]) == {"species 4932"}
     assert len(before) == len(pd.read_csv(config.run_folder / "consensus.tsv", sep="\t"))
+
+
+def test_run__a_reference_replaced_while_it_is_read(simulated, lookup_config, run_quietly, tmp_path, monkeypatch):
+    home, annotate = tmp_path / "reference", pipeline.annotate
+    shutil.copytree(simulated / "reference", home)
+
+    def meanwhile(*arguments):
+        shutil.rmtree(home)
+        simulate_reference(home, 60, open_reference(simulated / "reference").spaces, taxa=(4932,))
+        return annotate(*arguments)
+
+    config = lookup_config(reference=str(home))
+    monkeypatch.setattr(pipeline, "annotate", meanwhile)
+    with pytest.raises(InputError, match=r"reference was replaced while it was read: give the same command again\.$"):
+        run_quietly(config)
+    monkeypatch.setattr(pipeline, "annotate", annotate)
+    run_quietly(config)
+    rows = pd.read_parquet(config.run_folder / "annotations", columns=["organism"])
+    assert set(rows["organism"]) == {"species 4932"}
 
 
 def test_run__a_newer_ontology(simulated, lookup_config, run_quietly, tmp_path):

@@ -123,6 +123,8 @@ def test_verify__extra_files_links_and_checksums(bundle):
     with pytest.raises(InputError, match="extra does not belong"):
         verify_reference(bundle)
     (bundle / "extra").unlink()
+    (bundle / ".DS_Store").write_text("of the system that the folder was carried through")
+    assert verify_reference(bundle) == n
     (bundle / "terms.parquet").rename(bundle.parent / "elsewhere")
     (bundle / "terms.parquet").symlink_to(bundle.parent / "elsewhere")
     with pytest.raises(InputError, match=r"terms.parquet is damaged"):

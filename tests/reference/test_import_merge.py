@@ -132,18 +132,54 @@ def test_merge__wider_dtype_stays(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("proteins", "lines"),
+    ("protein", "told"),
     [
-        ([("P1", 9606, "MKTT")], [("P1", "GO:1", "IDA", "20200101")]),
-        ([("P1", 10090, "MKT")], [("P1", "GO:1", "IDA", "20200101")]),
-        ([("P1", 9606, "MKT")], [("P1", "GO:2", "IDA", "20200101")]),
-        ([("P1", 9606, "MKT"), ("Q1", 1, "M")], [("Q1", "GO:2", "IDA", "20200101")]),
+        (("P1", 9606, "MKTT"), "1 of the 2 proteins that are in .* have another sequence there, 'P1' for instance"),
+        (("P1", 10090, "MKT"), "1 of the 2 proteins that are in .* have another taxon there, 'P1' for instance"),
     ],
 )
-def test_merge__protein_that_differs(tmp_path, proteins, lines):
-    a, b = make(tmp_path, "a", A, A_LINES), make(tmp_path, "b", proteins, lines)
-    with pytest.raises(InputError, match="protein 'P1' is in"):
+def test_merge__protein_that_differs(tmp_path, protein, told):
+    same = ("P2", 10090, "MR")
+    a, b = make(tmp_path, "a", A, A_LINES), make(tmp_path, "b", [protein, same], [("P1", "GO:1", "IDA", "20200101")])
+    with pytest.raises(InputError, match=told):
         merge_references(a, b, tmp_path / "out", progress=QUIET)
+
+
+def test_merge__a_protein_of_both_has_the_annotations_of_both(tmp_path):
+    a = make(tmp_path, "a", A, A_LINES)
+    of_b = [("Q1", "GO:2", "IDA", ""), ("P1", "GO:2", "IDA", ""), ("P1", "GO:1", "IDA", "20200101")]
+    b = make(tmp_path, "b", [("Q1", 562, "MWWW"), ("P1", 9606, "MKT")], of_b)
+    merged = merge_references(a, b, tmp_path / "out", progress=QUIET)
+    assert verify_reference(merged.path)
+    assert lines_of(merged) == [
+        ("P1", "GO:1", "IDA"),
+        ("P1", "GO:2", "IDA"),
+        ("P2", "GO:1", "IMP"),
+        ("P3", "GO:2", "IDA"),
+        ("Q1", "GO:2", "IDA"),
+    ]
+    assert merged.annotations["protein"].is_monotonic_increasing
+    assert merged.manifest["counts"]["proteins_of_both"] == 1
+
+
+def test_merge__what_subsets_took_apart(a, tmp_path):
+    parts = [subset_reference(a, tmp_path / code, evidence=[code], progress=QUIET).path for code in ("IDA", "IMP")]
+    merged, whole = merge_references(*parts, tmp_path / "out", progress=QUIET), open_reference(a)
+    key = ["accession", "sequence", "taxon"]
+    assert set(map(tuple, merged.proteins[key].values)) == set(map(tuple, whole.proteins[key].values))
+    assert sorted(lines_of(merged)) == sorted(lines_of(whole))
+
+
+def test_merge__releases_that_name_a_term_differently(tmp_path):
+    """The same protein with the same annotation, of which the newer release has another id."""
+    a = make(tmp_path, "a", A[:1], [("P1", "GO:2", "IDA", "20200101")])
+    b = make(tmp_path, "b", A[:1], [("P1", "GO:3", "IDA", "20200101")], release="2025", terms=("GO:1", "GO:3"))
+    (tmp_path / "go.obo").write_text(
+        "data-version: new\nontology: go\n\n[Term]\nid: GO:3\nname: three\nnamespace: molecular_function\n"
+        "alt_id: GO:2\n"
+    )
+    merged = merge_references(a, b, tmp_path / "out", ontology=tmp_path / "go.obo", progress=QUIET)
+    assert lines_of(merged) == [("P1", "GO:3", "IDA")]
 
 
 def test_merge__other_release(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 
@@ -9,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from fantasia_dask.errors import InputError
+from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.progress import Progress
 from fantasia_dask.reference import verify_reference
+from fantasia_dask.reference.bundle import describe
 from fantasia_dask.reference.importers import import_reference, kind_of
 
 QUIET = Progress(quiet=True)
@@ -340,7 +342,31 @@ def test_import_joined(tmp_path, layout, with_fasta):
     assert counts["annotations_not"] == 1
     assert counts["annotations_other_evidence"] == 1
     assert counts["annotations_other_protein"] == 1
+    assert counts["vectors_of_no_protein"] == int(with_fasta)
+    assert f"left out     of {counts['annotations_read']} lines: 1 of other proteins, 1 with other" in describe(
+        tmp_path / "out"
+    )
     assert reference.spaces[0].dtype == "float16"
+
+
+def test_import_joined__half_of_the_proteins_have_a_vector(tmp_path):
+    np.savez(tmp_path / "v.npz", ids=["A1", "X1", "X2"], embeddings=np.ones((3, 2)))
+    (tmp_path / "r.fasta").write_text(">A1\nMKV\n>A2\nMKVV\n>A3\nMKVV\n")
+    for name, text in (("a.gaf", GAF), ("go.obo", OBO)):
+        (tmp_path / name).write_text(text)
+    said = io.StringIO()
+    with pytest.warns(FantasiaWarning, match="1 of the 2 sequences of the reference have no vector in M layer 0, and"):
+        import_reference(
+            tmp_path / "v.npz",
+            tmp_path / "out",
+            annotations=[tmp_path / "a.gaf"],
+            ontology=tmp_path / "go.obo",
+            fasta=tmp_path / "r.fasta",
+            model="M",
+            layer=0,
+            progress=Progress(said),
+        )
+    assert "2 of its 3 vectors are of no protein of the reference" in said.getvalue()
 
 
 def test_import_joined__sequences_of_another_fasta(tmp_path):

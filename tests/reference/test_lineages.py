@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from fantasia_dask.cli import cli
-from fantasia_dask.errors import InputError
+from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.reference import (
     Taxonomy,
     collect,
@@ -72,9 +72,10 @@ def test_bundle__carries_its_lineages(sources, embeddings, dump, tmp_path):
     assert bundle.manifest["counts"]["taxa_without_lineage"] == 1
     shutil.rmtree(dump)
     reference = open_reference(bundle.path)
-    assert "lineages     of its taxa" in describe(bundle.path)
+    assert "lineages     of 2 of its 3 taxa: others need a dump" in describe(bundle.path)
     assert reference.taxonomy.lineages[41870] == (41870, 4932, 4751, 1)
-    fungi = protein_mask(reference.proteins, include=["Fungi"], taxonomy=reference.taxonomy, descendants=True)
+    with pytest.warns(FantasiaWarning, match=r"1 proteins .* \(10090\)"):
+        fungi = protein_mask(reference.proteins, include=["Fungi"], taxonomy=reference.taxonomy, descendants=True)
     assert reference.proteins["accession"][fungi].tolist() == ["P1"]
     (bundle.path / "taxonomy.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"taxonomy\.parquet is damaged"):
@@ -93,7 +94,8 @@ def test_subset__a_clade_by_the_lineages_that_the_reference_carries(sources, emb
     whole = write_reference(tmp_path / "whole", tables=tables, embeddings=embeddings).path
     shutil.rmtree(dump)
     command = ["reference", "subset", str(whole), str(tmp_path / "fungi"), "--taxon", "Fungi"]
-    assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
+    with pytest.warns(FantasiaWarning, match=r"1 proteins .* \(10090\)"):
+        assert CliRunner().invoke(cli, command, catch_exceptions=False).exit_code == 0
     assert open_reference(tmp_path / "fungi").proteins["accession"].tolist() == ["P1"]
     with pytest.raises(InputError, match=r"'Fungy'.*Did you mean fungi"):
         subset_reference(whole, tmp_path / "out", taxa=["Fungy"])
@@ -102,7 +104,10 @@ def test_subset__a_clade_by_the_lineages_that_the_reference_carries(sources, emb
 def test_bundle__lineages_survive_subset_and_merge(tables, embeddings, dump, tmp_path):
     whole = write_reference(tmp_path / "a", tables=with_taxonomy(tables, dump), embeddings=embeddings).path
     plain = write_reference(tmp_path / "b", tables=replace(tables, taxonomy=None), embeddings=embeddings).path
-    part = subset_reference(whole, tmp_path / "part", taxa=[4932])
-    both = merge_references(plain, whole, tmp_path / "both")
+    with pytest.warns(FantasiaWarning, match=r"1 proteins .* \(10090\)"):
+        part = subset_reference(whole, tmp_path / "part", taxa=[4932])
+    with pytest.warns(FantasiaWarning, match="1 taxa have no lineage in either reference, 10090 for instance"):
+        both = merge_references(plain, whole, tmp_path / "both")
+    assert both.manifest["counts"]["taxa_without_lineage"] == 1
     for reference in (part, both):
         pd.testing.assert_frame_equal(reference.taxonomy_table, open_reference(whole).taxonomy_table)

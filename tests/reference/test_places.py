@@ -63,9 +63,39 @@ def test_out__cannot_be_written(name, sample, tmp_path, sentence, monkeypatch):
 def test_import__out_cannot_be_written(golden, tmp_path, sentence):
     dump = str(golden / "inputs" / "pis.backup")
     (tmp_path / "file").write_text("")
-    assert f"as {tmp_path / 'file'} is no folder" in sentence("import", dump, str(tmp_path / "file" / "out"))
+    assert "as it is no folder" in sentence("import", dump, str(tmp_path / "file" / "out"))
     assert "is an address" in sentence("import", dump, "s3://bucket/out")
     assert "cannot be written" in sentence("import", dump, "/proc/out")
+
+
+@pytest.mark.parametrize("out", [".", "..", "/", "a/.."])
+def test_out__no_name(sample, sentence, monkeypatch, tmp_path, out):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "in")
+    for name in ("merge", "subset", "build"):
+        assert "is no name: expected that of the folder to make" in sentence(*command(name, sample, out))
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a"]
+
+
+@pytest.mark.parametrize("option", ["annotations", "fasta", "ontology"])
+def test_import__standard_input_is_no_source(tmp_path, sentence, option):
+    np.savez(tmp_path / "v.npz", P1=np.ones(4, "f4"))
+    (tmp_path / "a.tsv").write_text("accession\tgo_id\nP1\tGO:0008150\n")
+    given = {"annotations": str(tmp_path / "a.tsv"), option: "-"}
+    arguments = [text for name, value in given.items() for text in (f"--{name}", value)]
+    told = sentence("import", str(tmp_path / "v.npz"), str(tmp_path / "out"), *arguments)
+    assert told.startswith("error: - is standard input, and a reference is made from files")
+
+
+def test_command__a_folder_that_is_closed(tmp_path, sentence, monkeypatch):
+    """Root, as whom tests may run, may look everywhere."""
+
+    def denied(self, *arguments, **named):
+        raise PermissionError(13, "Permission denied", os.fspath(self))
+
+    monkeypatch.setattr(Path, "exists", denied)
+    told = sentence("info", str(tmp_path / "closed" / "reference"))
+    assert told.startswith(f"error: {tmp_path}/closed/reference cannot be written or read, as permission is denied")
 
 
 @pytest.fixture
@@ -116,6 +146,8 @@ def test_open_reference__nowhere_and_an_address_of_nothing(tmp_path):
         open_reference(tmp_path / "none")
     with pytest.raises(InputError, match=r"zip:///x cannot be opened"):
         open_reference("zip:///x")
+    with pytest.raises(InputError, match=r"is a chain of addresses: expected one; unpack what is in an archive"):
+        open_reference("zip://ref::file:///x.zip")
 
 
 @pytest.mark.parametrize(

@@ -320,3 +320,33 @@ def test_gaf__real_files_equal_an_independent_count(shared, name, taxa):
     assert source.counts == {"read": len(lines), "not": negative, "no_data": no_data}
     assert len(source.table) == len(lines) - negative - no_data
     assert set(source.table["taxon"].unique()) == taxa
+
+
+@pytest.mark.parametrize(
+    "qualifier",
+    ["NOT", "not", "Not", "!NOT", "NOT,located_in", "NOT located_in", "NOT|enables", "enables|NOT", "not_enables"],
+)
+def test_read_annotations__what_a_protein_does_not_do(tmp_path, qualifier):
+    table = tmp_path / "a.tsv"
+    lines = [
+        f"P1\tGO:0008150\t{qualifier}",
+        "P2\tGO:0008150\tcolocalizes_with",
+        "P3\tGO:0008150\tnoted",
+        "P4\tGO:0008150\t",
+    ]
+    table.write_text("\n".join(["accession\tgo_id\tqualifier", *lines]) + "\n")
+    found = read_annotations(table)
+    assert found.table["accession"].tolist() == ["P2", "P3", "P4"]
+    assert found.counts["not"] == 1
+
+
+def test_read_annotations__gaf_without_its_header(tmp_path):
+    file = tmp_path / "a.gaf"
+    gene, of = ["UniProtKB", "P1", "X", "enables", "GO:0005515"], ["PMID:1", "IPI", "", "F", "x", "", "protein"]
+    columns = [*gene, *of, "taxon:9606", "20200101", "UniProt"]
+    file.write_text("\t".join(columns) + "\n")
+    with pytest.raises(InputError, match=r"looks like GAF .*: write '!gaf-version: 2.2' .*above its first line"):
+        read_annotations(file)
+    marked = tmp_path / "marked.gaf"
+    marked.write_bytes(b"\xef\xbb\xbf!gaf-version: 2.2\n" + file.read_bytes())
+    assert read_annotations(marked).table["accession"].tolist() == ["P1"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 
 import numpy as np
 import pytest
 
 from fantasia_dask.errors import InputError
 from fantasia_dask.progress import Progress
+from fantasia_dask.reference import making as making_module
 from fantasia_dask.reference import open_reference
 from fantasia_dask.reference.checksums import file_digest
 from fantasia_dask.reference.importers import fantasia_dump, import_reference, vector_files, vector_text
@@ -246,7 +248,7 @@ def test_making__made_meanwhile(dump, tmp_path):
 
 def test_making__no_place_to_write(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"cannot be written, .* folder of your own"):
+    with pytest.raises(InputError, match=r"nothing can be made in .* folder of your own"):
         making(tmp_path / "file" / "out", False, QUIET).__enter__()
 
 
@@ -263,3 +265,81 @@ def test_scattered_vectors__of_another_size_begins_anew(tmp_path):
     (tmp_path / "plane0.raw").write_bytes(b"")
     with ScatteredVectors(tmp_path, 3) as scattered:
         assert (scattered.position, scattered.spaces) == (0, [])
+
+
+def test_import__the_same_name_in_another_folder_begins_anew(dump, tmp_path, monkeypatch, noting):
+    """Archives that are reproducible give two releases of a file the same name, size and time."""
+    for release in ("one", "two"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "source.backup").write_bytes(dump.read_bytes())
+        os.utime(tmp_path / release / "source.backup", (1_000_000_000,) * 2)
+    stopped_at(monkeypatch, vector_text, "parse_text", 8)
+    with pytest.raises(KeyboardInterrupt):
+        import_reference(tmp_path / "one" / "source.backup", tmp_path / "out", progress=QUIET)
+    said = io.StringIO()
+    import_reference(tmp_path / "two" / "source.backup", tmp_path / "out", progress=Progress(said))
+    assert "going on" not in said.getvalue()
+
+
+def test_import__overwrite_forgotten_once(dump, undisturbed, tmp_path, monkeypatch, noting):
+    import_reference(dump, tmp_path / "out", progress=QUIET)
+    reads = stopped_at(monkeypatch, vector_text, "parse_text", 8)
+    with pytest.raises(KeyboardInterrupt):
+        import_reference(dump, tmp_path / "out", overwrite=True, progress=QUIET)
+    with pytest.raises(InputError, match="holds a reference already"):
+        import_reference(dump, tmp_path / "out", progress=QUIET)
+    said = io.StringIO()
+    import_reference(dump, tmp_path / "out", overwrite=True, progress=Progress(said))
+    assert "going on where an earlier command stopped" in said.getvalue()
+    assert len(reads) > 8
+    assert bytes_of(tmp_path / "out") == bytes_of(undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_making__nobody_comes_in_while_it_clears_up(tmp_path, monkeypatch):
+    out, real, removed = tmp_path / "out", making_module.remove, []
+
+    def watched(path):
+        with pytest.raises(InputError, match="in use by process"), making(out, False, QUIET):
+            raise AssertionError
+        removed.append(path.name)
+        real(path)
+
+    with making(out, False, QUIET, beside=tmp_path / ".out.vectors") as folder:
+        (folder / "plane0.raw").write_bytes(b"0")
+        (folder / "embeddings.zarr").mkdir()
+        (tmp_path / ".out.vectors").mkdir()
+        monkeypatch.setattr(making_module, "remove", watched)
+    assert sorted(removed) == [".out.vectors", "embeddings.zarr", "made_from.json", "plane0.raw"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_making__what_is_beside_stays_when_it_fails(tmp_path):
+    (tmp_path / ".out.vectors").mkdir()
+    with pytest.raises(ZeroDivisionError), making(tmp_path / "out", False, QUIET, beside=tmp_path / ".out.vectors"):
+        _ = 1 / 0
+    assert [path.name for path in tmp_path.iterdir()] == [".out.vectors"]
+
+
+def test_making__killed_when_all_was_done(dump, tmp_path):
+    import_reference(dump, tmp_path / "out", progress=QUIET)
+    for name in (".out.making", ".out.vectors"):
+        (tmp_path / name).mkdir()
+    note = tmp_path / ".out.making" / "made_from.json"
+    note.write_text("null")
+    os.utime(note, (1_000_000_000,) * 2)
+    beside = tmp_path / ".out.vectors"
+    with (
+        pytest.raises(InputError, match="holds a reference already"),
+        making(tmp_path / "out", False, QUIET, beside=beside),
+    ):
+        raise AssertionError
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize(("options", "goes_on"), [({}, False), ({"made_from": {"version": 1}}, True)])
+def test_making__what_a_mishap_promises(tmp_path, options, goes_on):
+    with pytest.raises(InputError) as caught, making(tmp_path / "out", False, QUIET, **options):
+        raise OSError(errno.EIO, "Input/output error", "plane0.raw")
+    assert str(caught.value).endswith("it goes on where it stopped." if goes_on else "give the same command again.")
+    assert (tmp_path / ".out.making").exists() is goes_on

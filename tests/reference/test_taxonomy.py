@@ -66,7 +66,7 @@ def test_protein_mask__include_overrides_exclude(proteins):
 
 
 def test_protein_mask__a_clade_only_with_descendants(proteins):
-    lineages = {559292: (559292, 4932, 4751), 515849: (515849, 4751)}
+    lineages = {559292: (559292, 4932, 4751), 515849: (515849, 4751), 10090: (10090, 1), 83333: (83333, 2)}
     of_known_taxon = [True, True, True, True, False]
     with pytest.warns(FantasiaWarning, match="taxon 4751 is of no protein"):
         assert protein_mask(proteins, exclude=[4751]).tolist() == of_known_taxon
@@ -111,9 +111,9 @@ def test_dump__merged_numbers_and_names(dump, proteins):
     old = pd.DataFrame({"taxon": [395, 562, 4932], "organism": ["", "", ""]})
     for taxon in (395, 562):
         assert protein_mask(old, exclude=[taxon], dump=dump, descendants=True).tolist() == [False, False, True]
-    assert protein_mask(proteins, include=["Bacteria"], dump=dump, descendants=True).tolist() == [
-        False, False, True, False, False,
-    ]  # fmt: skip
+    with pytest.warns(FantasiaWarning, match=r"3 proteins .* \(10090, 515849, 559292\)"):
+        mask = protein_mask(proteins, include=["Bacteria"], dump=dump, descendants=True)
+    assert mask.tolist() == [False, False, True, False, False]
     assert not protein_mask(proteins, include=["Bacteria"], dump=dump, descendants=False).any()
 
 
@@ -212,6 +212,7 @@ def carried(dump) -> Taxonomy:
     return Taxonomy.from_table(taxonomy_table(dump, [0, 83333, 395, 4932, 77]))
 
 
+@pytest.mark.filterwarnings("ignore:1 proteins of the reference are left out")
 def test_taxonomy__filters_as_its_dump_does(dump, carried):
     table = pd.DataFrame({"taxon": [395, 562, 83333, 4932, 0, 77], "organism": ["", "", "K-12", "", "", "odd"]})
     for words in ([1], [2], [395], ["562"], [4751], ["Fungi"], ["escherichia COLI"], [4932, 2], [83333]):
@@ -221,8 +222,21 @@ def test_taxonomy__filters_as_its_dump_does(dump, carried):
                 mask = protein_mask(table, taxonomy=carried, descendants=descendants, **how)
                 assert mask.tolist() == expected.tolist()
     fungi = protein_mask(table, exclude=["fungi"], taxonomy=carried)
-    assert fungi.tolist() == [True, True, True, False, False, True]
+    assert fungi.tolist() == [True, True, True, False, False, False], "of 77 nobody knows whether it is a fungus"
     assert protein_mask(table, include=["K-12"], taxonomy=carried).nonzero()[0].tolist() == [2]
+
+
+def test_protein_mask__a_taxon_without_a_lineage_may_be_of_any_clade(carried):
+    table = pd.DataFrame({"taxon": [4932, 562, 77, 78, 78], "organism": ""})
+    told = r"^3 proteins of the reference are left out, as the lineage of their taxon is not known \(77, 78\): set tax"
+    for how in ({"exclude": [4751]}, {"exclude": ["Fungi"]}, {"exclude": [4751], "descendants": True}):
+        with pytest.warns(FantasiaWarning, match=told):
+            assert protein_mask(table, taxonomy=carried, **how).tolist() == [False, True, False, False, False]
+    with pytest.warns(FantasiaWarning, match=told):
+        assert protein_mask(table, taxonomy=carried, include=[4751]).tolist() == [True, False, False, False, False]
+    with pytest.warns(FantasiaWarning, match=r"^1 proteins of .* not known \(77\)"):  # the other is let in by itself
+        assert protein_mask(table, taxonomy=carried, include=[78]).tolist() == [False, False, False, True, True]
+    assert protein_mask(table, taxonomy=carried, exclude=[4932], descendants=False).tolist() == [False] + [True] * 4
 
 
 def test_taxonomy__what_it_does_not_know(carried):

@@ -85,7 +85,9 @@ def test_multiqc_file__terms_of_each_gene_or_protein(make_consensus, tmp_path, g
         add(make_consensus([("other", "GO:1", "BP", ())]))
     content = json.loads((tmp_path / "a_mqc.json").read_text())
     assert content["data"]["ants"]["terms"] == 1.5
-    assert content["headers"]["terms"]["description"].endswith("gene" if genes else "protein")
+    kind = "gene" if genes else "protein"
+    assert content["headers"]["terms"]["title"] == f"Terms per {kind}"
+    assert content["headers"]["terms"]["description"] == f"GO terms per annotated {kind}"
 
 
 def facts(name):

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from datetime import date
+from urllib.parse import unquote
 
 import pandas as pd
 import pytest
@@ -16,6 +17,8 @@ from Bio.UniProt import GOA
 from fantasia_dask.report.associations import gaf_file, gpad_file, gpi_file
 from fantasia_dask.report.delimited import unescaped
 from fantasia_dask.report.facts import Facts
+
+from ..gpad_grammar import ID
 
 FACTS = Facts("run", date(2026, 1, 31), "0.0", go_release="releases/2026-01-01", database="MINE", taxon=9606)
 ACCESSIONS = [
@@ -103,13 +106,13 @@ def test_gpad_and_gpi__as_specified(consensus, tmp_path):
     assert gpad[2] == "!date-generated: 2026-01-31"
     lines = [line.split("\t") for line in gpad if line and not line.startswith("!")]
     assert {len(line) for line in lines} == {12}
-    assert [unescaped(line[0].removeprefix("MINE:")) for line in lines] == [*ACCESSIONS, "A/B", "A/B", "A/B"]
+    assert [unquote(line[0].removeprefix("MINE:")) for line in lines] == [*ACCESSIONS, "A/B", "A/B", "A/B"]
     assert [line[2] for line in lines[-3:]] == ["RO:0002331", "RO:0001025", "BFO:0000050"]
     for line in lines:
         assert line[1] == ""
         assert re.fullmatch(r"GO:\d{7}", line[3])
         assert line[4:6] == ["PMID:33441905", "ECO:0000501"]
-        assert all(re.fullmatch(r"[A-Za-z]+:[^|,\s]+", donor) for donor in line[6].split("|"))
+        assert all(re.fullmatch(ID, name) for name in (line[0], *line[6].split("|")))
         assert line[8:] == ["2026-01-31", "fantasia-dask", "", ""]
     gpi = write(gpi_file, tmp_path / "a.gpi", consensus).read_text(encoding="utf-8").split("\n")
     assert gpi[0] == "!gpi-version: 2.0"

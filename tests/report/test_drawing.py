@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fantasia_dask.report import figures
@@ -84,7 +84,7 @@ def test_headed__a_long_name_is_cut(tmp_path):
 def test_inlined__hatches_and_clips_find_their_definitions(tmp_path):
     some = np.array([True, False, False])
     with style():
-        figure = figures.coverage(np.array([10, 60, 5000]), np.array([True, True, False]), some)
+        figure = figures.coverage(*figures.length_counts(np.array([10, 60, 5000]), np.array([True, True, False]), some))
         part = inlined(write_drawing(figure, tmp_path, "coverage", "Coverage"), "coverage", "", {})
     defined = set(re.findall(r'id="([^"]+)"', part))
     assert set(re.findall(r'(?:url\(#|href="#)([\w-]+)', part)) <= defined
@@ -94,9 +94,8 @@ def test_inlined__hatches_and_clips_find_their_definitions(tmp_path):
 @pytest.mark.parametrize("looked_up", [True, False])
 def test_coverage__only_embedding_speaks_of_vectors(looked_up):
     with style():
-        figure = figures.coverage(
-            np.array([10, 60]), np.array([True, False]), np.array([False, False]), looked_up=looked_up
-        )
+        counted = figures.length_counts(np.array([10, 60]), np.array([True, False]), np.array([False, False]))
+        figure = figures.coverage(*counted, looked_up=looked_up)
     labels = figure.axes[1].get_legend_handles_labels()[1]
     assert labels == (
         ["annotated", "processed, but no term", "not processed"] if looked_up else ["processed", "not processed"]
@@ -115,10 +114,31 @@ def test_length_classes__equally_wide_on_the_axis_and_hold_every_protein(lengths
     assert edges[-2] <= lengths.max()
 
 
+@given(st.lists(st.tuples(st.integers(1, 40_000), st.sampled_from([(0, 0), (1, 0), (1, 1)])), min_size=1))
+def test_length_counts__each_protein_once(proteins):
+    lengths = np.array([length for length, _ in proteins])
+    embedded, annotated = np.array([fate for _, fate in proteins], dtype=bool).T
+    edges, counts = figures.length_counts(lengths, embedded, annotated)
+    for start, end, found in zip(edges, edges[1:], counts, strict=False):
+        here = (start <= lengths) & (lengths < end)
+        fates = (annotated, embedded & ~annotated, ~embedded)
+        assert found.tolist() == [(here & fate).sum() for fate in fates]
+
+
+@given(st.lists(st.integers(1, 40_000), min_size=1, max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_coverage__lengths_can_be_read(lengths):
+    lengths = np.array(lengths)
+    figure = figures.coverage(*figures.length_counts(lengths, lengths > 0, lengths > 0))
+    for axis in figure.axes:
+        low, high = axis.get_xlim()
+        assert sum(low <= tick <= high for tick in axis.get_xticks()) > 1
+
+
 def test_coverage__breaks_the_line_where_there_is_no_protein():
     lengths = np.array([50, 60, 1000])
     with style():
-        figure = figures.coverage(lengths, lengths > 0, lengths < 55)
+        figure = figures.coverage(*figures.length_counts(lengths, lengths > 0, lengths < 55))
         figure.draw_without_rendering()
     share, counts = figure.axes
     places, found = share.lines[0].get_data()

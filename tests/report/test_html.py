@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -169,7 +170,7 @@ def test_write_page__nothing_aligned(write_run, alignments):
         alignments=alignments,
     )
     read, page = check_page(write_page(overview, folder.path))
-    assert "their sequence identity is not known" in read.text
+    assert "their sequence identity is not known, and counts as 0 in each final_score ." in read.text
     assert table_of(page)["pairs"]["identity"] == [None]
 
 
@@ -222,9 +223,9 @@ def test_write_page__tells_first_how_many_rest_on_no_similar_sequence(write_run)
     nan = float("nan")
     folder, overview = write_run(*lent([(0.299999,), (0.3,), (0.1,), (nan,)]))
     read, page = check_page(write_page(overview, folder.path))
-    assert "whose nearest donor is below 30% identity ⚠\ufe0e 2 of 3 66.7%" in read.text
+    assert "whose nearest donor is hardly similar in sequence ⚠\ufe0e 2 of 3 66.7%" in read.text
     assert "are a hypothesis" in read.text
-    assert "Rows marked ⚠\ufe0e below 30%" in read.text
+    assert "Rows marked ⚠\ufe0e hardly similar" in read.text
     data = table_of(page)
     # Rounded, but not across the border.
     assert sorted(data["pairs"]["identity"], key=str) == [100, 299, 300, None]
@@ -235,15 +236,42 @@ def test_write_page__similar_in_one_space_is_similar(write_run):
     nan = float("nan")
     folder, overview = write_run(*lent([(0.1, 0.5), (0.2, 0.1), (nan, 0.4)], (("A", 0), ("B", 0))))
     read, _ = check_page(write_page(overview, folder.path))
-    assert "whose nearest donors are all below 30% identity ⚠\ufe0e 1 of 3 33.3%" in read.text
+    assert "whose nearest donors are all hardly similar in sequence ⚠\ufe0e 1 of 3 33.3%" in read.text
+
+
+@pytest.mark.parametrize(("alike", "columns", "far"), [(0.3, 80, 0), (0.3, 79, 1), (0.2999, 800, 1), (0.9, 20, 1)])
+def test_write_page__similar_in_a_stretch_is_similar(write_run, alike, columns, far):
+    local = {"identity_sw": [alike], "alignment_length_sw": [float(columns)]}
+    folder, overview = write_run(*lent([(0.1,)]), columns=local)
+    read, page = check_page(write_page(overview, folder.path))
+    assert overview.tally.unlike == far
+    assert ("nor in the stretch that matches best, if that has 80 residues or more" in read.text) == far
+    data = table_of(page)
+    assert data["pairs"]["identity"] == [100]
+    assert (data["pairs"]["alike"][0] < 1000 * data["twilight"]) == far
 
 
 def test_write_page__no_warning_where_all_are_similar(write_run):
     folder, overview = write_run(*lent([(0.9,), (0.5,)]))
     read, _ = check_page(write_page(overview, folder.path))
-    assert "below 30% identity 0 of 2 0%" in read.text
+    assert "hardly similar in sequence 0 of 2 0%" in read.text
     assert "⚠" not in read.text
     assert "hypothesis" not in read.text
+
+
+def test_write_page__genes_where_results_are_per_gene(write_run):
+    folder, overview = write_run(*lent([(0.9,), (0.9,), (0.9,), (0.9,)]))
+    for genes, told in (
+        ({"P0": "g", "P1": "g", "P2": "h", "P3": "h"}, "The proteins are of 2 genes. This page"),
+        (
+            {"P0": "g", "P1": "g", "P2": "g"},
+            "The proteins are of 1 gene; 1 protein without one stands for itself. This page",
+        ),
+        (None, ""),
+    ):
+        read, _ = check_page(write_page(replace(overview, genes=genes), folder.path))
+        assert told in read.text
+        assert ("are per gene" in read.text) == bool(told)
 
 
 def test_write_page__words_of_a_biologist_and_of_one(write_run):

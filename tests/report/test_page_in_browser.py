@@ -46,6 +46,9 @@ def page_file(write_run) -> Path:
     columns = {
         "organism": [f"Species {sum(line[4].encode()) % 5}" for line in lines],
         "gene_name": [f"abc{line[4][-2:]}" for line in lines],
+        # One of those that are hardly similar over their whole length shares a domain with its donors.
+        "identity_sw": [0.41 if line[0] == "P00050" else line[6] for line in lines],
+        "alignment_length_sw": 100.0,
     }
     folder, overview = write_run(status, lines, SPACES, columns=columns)
     return write_page(overview, folder.path)
@@ -87,13 +90,13 @@ def test_page__a_click_on_the_search_box_finds_a_protein(visit, size):
     assert rows_of(page).count() == (25 if size is DESKTOP else 10)
     page.get_by_label("Search").click()
     page.keyboard.type("p00017")
-    page.get_by_text("1–1 of 1 protein with “p00017”").wait_for()
+    page.get_by_text("1–1 of 1 row matches “p00017”").wait_for()
     assert first_cells(page) == ["P00017"]
     page.get_by_label("Search").fill("out of memory")
-    page.get_by_text("1–1 of 1 protein with “out of memory”").wait_for()
+    page.get_by_text("1–1 of 1 row matches “out of memory”").wait_for()
     assert first_cells(page) == ["P00003"]
     page.get_by_label("Search").fill("no such protein")
-    page.get_by_text("0 proteins with “no such protein”").wait_for()
+    page.get_by_text("0 rows match “no such protein”").wait_for()
     assert rows_of(page).count() == 0
     assert page.get_by_role("button", name="Next").is_disabled()
 
@@ -102,12 +105,33 @@ def test_page__search_finds_all_words_in_any_order(visit):
     page = visit()
     for words in ("name of go:0000004 p00004", "P00004 GO:0000004", "p00004   OF name"):
         page.get_by_label("Search").fill(words)
-        page.get_by_text("1–1 of 1 protein with “").wait_for()
+        page.get_by_text("1–1 of 1 row matches “").wait_for()
         assert first_cells(page) == ["P00004"]
         page.get_by_label("Search").fill("")
         page.get_by_text(f"of {N} proteins").wait_for()
     page.get_by_label("Search").fill("p00004 p00005")
-    page.get_by_text("0 proteins with").wait_for()
+    page.get_by_text("0 rows match").wait_for()
+
+
+def test_page__says_what_is_searched_and_how_many_have_a_term(visit):
+    """A row shows one term of its protein: how many have a term is told apart, where the page counts it."""
+    page = visit()
+    note = page.locator("#searched")
+    assert not note.is_visible()
+    # Each protein but the failed one has GO:000j00i for j of 0 to 2, and i from 0 to 8.
+    page.get_by_label("Search").fill("go:0000004")
+    page.get_by_text("rows match “go:0000004”").wait_for()
+    assert note.inner_text().startswith("The search looks at what the rows show: one term of each protein")
+    assert "All terms are in consensus.tsv and annotations/." in note.inner_text()
+    assert note.inner_text().endswith("Of all proteins, 7 have name of GO:0000004.")
+    page.get_by_label("Search").fill("Name of GO:0002004 ")
+    page.get_by_text("0 rows match “Name of GO:0002004”").wait_for()
+    assert note.inner_text().endswith("Of all proteins, 7 have name of GO:0002004.")
+    page.get_by_label("Search").fill("go:s")
+    page.get_by_text("0 rows match “go:s”").wait_for()
+    assert note.inner_text().endswith("Of all proteins, 59 have a <b>broad</b> term or a term below it.")
+    page.get_by_label("Search").fill("")
+    note.wait_for(state="hidden")
 
 
 def test_page__marks_hardly_similar_donors_by_icon_and_word(visit):
@@ -116,10 +140,14 @@ def test_page__marks_hardly_similar_donors_by_icon_and_word(visit):
     identities = page.locator("#best tbody td[data-name=Identity]").all_inner_texts()
     assert len(identities) == N
     below = [text for text in identities if text != "–" and float(text.split("%")[0]) < 30]
-    assert below
-    assert [text for text in identities if "⚠\ufe0e below 30%" in text] == below
-    page.get_by_label("Search").fill("below 30%")
-    page.get_by_text(f"of {len(below)} proteins with “below 30%”").wait_for()
+    far, alike_in_part = [], []
+    for text in below:
+        (far if "⚠\ufe0e hardly similar" in text else alike_in_part).append(text)
+    assert far
+    assert len(alike_in_part) == 1
+    assert re.fullmatch(r"\d+\.\d%\s+41\.0% in a stretch", alike_in_part[0])
+    page.get_by_label("Search").fill("hardly similar")
+    page.get_by_text(f"of {len(far)} rows match “hardly similar”").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -168,7 +196,7 @@ def test_page__aspects_and_links(visit):
 def test_page__names_from_outside_are_text(visit):
     page = visit()
     page.get_by_label("Search").fill("onerror")
-    page.get_by_text("1–1 of 1 protein").wait_for()
+    page.get_by_text("1–1 of 1 row matches").wait_for()
     assert first_cells(page) == ["<img src=x onerror=document.title='broken'>"]
     assert page.locator("img").count() == 0
     assert page.title() == "ants · fantasia-dask report"

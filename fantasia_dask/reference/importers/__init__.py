@@ -29,6 +29,7 @@ from ..build import with_taxonomy
 from ..bundle import is_reference, write_reference
 from ..dump_check import verify_dump
 from ..making import identity, making
+from ..sources import check_files
 from .archive import is_dump
 from .fantasia_dump import import_dump
 from .fantasia_lite import import_lite, is_lite
@@ -103,7 +104,9 @@ def _check_readable(path: Path) -> None:
 def _looks_like(path: Path) -> str:
     """Name what is often taken for a reference."""
     if path.is_dir():
-        return " (it is a reference already)" if is_reference(path) else ""
+        if is_reference(path):
+            return " (it is a reference already)"
+        return " (a dump in the directory format)" if (path / "toc.dat").is_file() else ""
     with path.open("rb") as file:
         first = file.read(64).lstrip()
     if packed := next((name for magic, name in PACKED.items() if first.startswith(magic)), ""):
@@ -173,6 +176,7 @@ def import_reference(
     kind = kind_of(source)
     _check_options(kind, source, listed, fasta, model, layer)
     beside = [*listed, *(path for path in (fasta, ontology) if path is not None)]
+    check_files(*beside)
     for path in beside:
         with open_text(path) as text:
             text.readline()
@@ -182,7 +186,7 @@ def import_reference(
     common: dict[str, Any] = {"ontology": ontology, "evidence": evidence, "profile": profile, "progress": progress}
     named: dict[str, Any] = {"fasta": fasta, "model": model, "layer": layer}
     made_from = {
-        "version": 1,  # raised when rows are numbered, or vectors read, in another way
+        "version": 2,  # raised when rows are numbered, or vectors read, in another way
         "files": [identity(path) for path in (source, *beside)],
         "choices": [model, layer, profile, vectors_key, reader, None if evidence is None else sorted(evidence)],
     }

@@ -85,6 +85,10 @@ def _end(text: bytes) -> int:
 def places(copy: CopyText, wanted: Sequence[str], table: str, path: Path) -> list[int]:
     """Find columns by name."""
     missing = [name for name in wanted if name not in copy.columns]
+    if not copy.columns:
+        raise InputError(
+            f"{path}: table {table} is not written as COPY: make the dump anew, without --inserts or --column-inserts."
+        )
     if missing:
         raise InputError(
             f"{path}: table {table} has no column {missing[0]!r} (it has {', '.join(copy.columns)}): expected a dump "

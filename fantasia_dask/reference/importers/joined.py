@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from ...errors import InputError
 from ...interchange import vector_table
 from ...interchange.table import VectorTable
 from ...progress import Progress
+from ...store import open_store
 from ..build import ReferenceTables, annotated, collect
 from ..sources import ReferenceProtein, bare_accession
+from ..vectors import warn_of_absent
 from .tables import clean_sequence
 from .vector_files import number_proteins, place_vectors
 
@@ -56,13 +59,19 @@ def import_joined(
     with progress.stage("reading annotations", len(files), "files") as advance:
         if fasta is not None:
             tables = collect(fasta, files, ontology, evidence=evidence)
+            tables = replace(tables, sources=(*_files(source), *tables.sources))
         else:
             proteins = _proteins(table, source)
             counts = {"proteins": len(proteins), "rows": int(proteins["row"].nunique())}
             tables = annotated(proteins, counts, files, ontology, evidence=evidence, sources=_files(source))
         advance(len(files))
     number_of = _numbers(table, tables, source)
-    return tables, place_vectors([(table, number_of)], tables, scratch, source, progress)
+    strange = sum(name not in number_of for name in table.ids)
+    if strange:
+        progress.line(f"{source}: {strange} of its {len(table.ids)} vectors are of no protein of the reference")
+    store = place_vectors([(table, number_of)], tables, scratch, source, progress)
+    warn_of_absent(open_store(store))
+    return replace(tables, counts={**tables.counts, "vectors_of_no_protein": strange}), store
 
 
 def _proteins(table: VectorTable, source: Path) -> pd.DataFrame:

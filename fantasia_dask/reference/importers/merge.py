@@ -38,7 +38,7 @@ def merge_references(
     """Make one reference of two.
 
     The rows of `first` keep their numbers; proteins of one sequence share a row, with the vector of `first`. A protein
-    that both have alike is there once.
+    that both have is there once, with the annotations of both.
 
     Parameters
     ----------
@@ -55,7 +55,12 @@ def merge_references(
     Raises
     ------
     InputError
-        If the two cannot be compared, or have a protein in common and disagree on it.
+        If the two cannot be compared, or a protein of both has another sequence or taxon in each.
+
+    Warns
+    -----
+    FantasiaWarning
+        If annotations have no term in `ontology`, or one of the two brings lineages and taxa of the other have none.
     """
     a, b = open_reference(first), open_reference(second)
     _check_spaces(a, b)
@@ -110,14 +115,13 @@ def _merge_proteins(a: Reference, b: Reference) -> tuple[pd.DataFrame, np.ndarra
     row_of_b : int64 array, shape (r of b,)
         The row of each row of `b`, -1 if no protein is left that needs it.
     number_of_b : Series
-        The number of each protein of `b` that is not in `a` already, by its old one.
+        The number of each protein of `b`, by its old one.
     """
     import pandas as pd
 
-    shared = set(a.proteins["accession"]) & set(b.proteins["accession"])
-    if shared:
-        _check_alike(a, b, shared)
-    added = b.proteins[~b.proteins["accession"].isin(shared)]
+    _check_alike(a, b)
+    number_of = dict(zip(a.proteins["accession"], a.proteins["protein"].tolist(), strict=True))
+    added = b.proteins[~b.proteins["accession"].isin(number_of)]
     row_of = {s: row for s, row in zip(a.proteins["sequence"], a.proteins["row"], strict=True) if s}
     row_of_b = np.full(b.rows, NOWHERE, "int64")
     following = a.rows
@@ -125,34 +129,24 @@ def _merge_proteins(a: Reference, b: Reference) -> tuple[pd.DataFrame, np.ndarra
         if row_of_b[old] == NOWHERE:
             row_of_b[old] = row_of.get(sequence, following)
             following += int(row_of_b[old] == following)
-    added = added.assign(row=row_of_b[added["row"]], old=added["protein"])
-    added = added.assign(protein=np.arange(len(a.proteins), len(a.proteins) + len(added)))
-    number_of_b = added.set_index("old")["protein"]
+    added = added.assign(row=row_of_b[added["row"]], protein=np.arange(len(a.proteins), len(a.proteins) + len(added)))
+    number_of |= dict(zip(added["accession"], added["protein"].tolist(), strict=True))
+    number_of_b = b.proteins.set_index("protein")["accession"].map(number_of)
     return typed(pd.concat([a.proteins, added[names(PROTEINS)]]), PROTEINS), row_of_b, number_of_b
 
 
-def _check_alike(a: Reference, b: Reference, shared: set[str]) -> None:
-    """Refuse a protein of which the two references say different things."""
-    facts = [_facts(reference, shared) for reference in (a, b)]
-    for accession in sorted(shared):
-        if facts[0][accession] != facts[1][accession]:
+def _check_alike(a: Reference, b: Reference) -> None:
+    """Refuse proteins of both that are not the same protein."""
+    columns = ["accession", "sequence", "taxon"]
+    both = a.proteins[columns].merge(b.proteins[columns], on="accession", suffixes=("", "_of_b"))
+    for what in ("sequence", "taxon"):
+        differing = both.loc[both[what] != both[f"{what}_of_b"], "accession"]
+        if len(differing):
             raise InputError(
-                f"protein {accession!r} is in {a.path} and in {b.path} with another sequence, taxon or annotation: "
-                "leave it out of one of them, with fantasia-dask reference subset --accessions."
+                f"{len(differing)} of the {len(both)} proteins that are in {a.path} and in {b.path} have another "
+                f"{what} there, {differing.iloc[0]!r} for instance: keep them in one of the two alone (fantasia-dask "
+                "reference subset --accessions keeps those of a list)."
             )
-
-
-def _facts(reference: Reference, shared: set[str]) -> dict[str, tuple[object, ...]]:
-    proteins = reference.proteins[reference.proteins["accession"].isin(shared)]
-    lines = reference.annotations[reference.annotations["protein"].isin(proteins["protein"])]
-    annotated: dict[int, set[tuple[object, ...]]] = {}
-    for number, *rest in lines[names(ANNOTATIONS)].itertuples(index=False, name=None):
-        annotated.setdefault(number, set()).add(tuple(rest))
-    columns = ["protein", "accession", "taxon", "organism", "gene", "sequence"]
-    return {
-        accession: (*rest, frozenset(annotated.get(number, ())))
-        for number, accession, *rest in proteins[columns].itertuples(index=False, name=None)
-    }
 
 
 def _merge_taxonomies(a: Reference, b: Reference) -> pd.DataFrame | None:
@@ -177,16 +171,15 @@ def _merge_tables(
 ) -> ReferenceTables:
     import pandas as pd
 
-    number = b.annotations["protein"].map(number_of_b)
-    added = b.annotations.assign(protein=number)[number.notna()].astype({"protein": "int64"})
-    annotations = pd.concat([a.annotations, added])
+    added = b.annotations.assign(protein=b.annotations["protein"].map(number_of_b))
+    annotations = pd.concat([a.annotations, added]).drop_duplicates().sort_values("protein", kind="stable")
     sources = [a.path / MANIFEST, b.path / MANIFEST]
     merged = ReferenceTables(
         proteins,
         typed(annotations, ANNOTATIONS),
         typed(pd.concat([a.terms, b.terms]).drop_duplicates("go_id").sort_values("go_id"), TERMS),
         typed(pd.concat([a.relations, b.relations]).drop_duplicates(), RELATIONS),
-        {"merged": [a.path.name, b.path.name], "proteins_of_both": len(b.proteins) - len(number_of_b)},
+        {"merged": [a.path.name, b.path.name], "proteins_of_both": len(a.proteins) + len(b.proteins) - len(proteins)},
         a.manifest.get("go_release") or "",
         tuple(dict.fromkeys([*a.manifest.get("evidence", []), *b.manifest.get("evidence", [])])),
         tuple(sources),
@@ -218,4 +211,19 @@ def _merge_tables(
             go_release=graph.release,
             sources=(*merged.sources, Path(ontology)),
         )
-    return tally(merged)
+    return tally(_placed(merged))
+
+
+def _placed(merged: ReferenceTables) -> ReferenceTables:
+    """Count the taxa that have no lineage, where others have one, and tell of them."""
+    if merged.taxonomy is None:
+        return merged
+    taxa = set(merged.proteins["taxon"].tolist()) - {0} - set(merged.taxonomy["taxon"].tolist())
+    if taxa:
+        warnings.warn(
+            f"{len(taxa)} taxa have no lineage in either reference, {min(taxa)} for instance: their proteins pass no "
+            "filter by clade unless a run has a taxonomy_dump.",
+            FantasiaWarning,
+            stacklevel=2,
+        )
+    return replace(merged, counts={**merged.counts, "taxa_without_lineage": len(taxa)})

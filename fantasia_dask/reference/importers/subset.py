@@ -18,7 +18,7 @@ from ...sequences import open_text
 from ...values import a_day
 from ..build import ReferenceTables, check_evidence, typed
 from ..bundle import MANIFEST, Reference, open_reference, write_reference
-from ..dates import dated_before
+from ..dates import dated_before, days
 from ..making import making
 from ..taxonomy import Taxa, protein_mask
 from ..vectors import gather_rows
@@ -150,7 +150,7 @@ def _chosen_annotations(
         lines = lines[right]
     if early is not None:
         early = early[lines.index]
-        counts["annotations_without_date"] = int((lines["date"] == "").sum())
+        counts["annotations_without_date"] = int((days(lines) == "").sum())
         counts["annotations_too_late"] = int((~early).sum()) - counts["annotations_without_date"]
         lines = lines[early]
     return lines, counts

@@ -7,25 +7,27 @@
   const controls = { search: find("search"), aspect: find("aspect"), order: find("order"), size: find("size") };
   const GO = /^GO:\d{7}$/;
   const UNIPROT = /^([OPQ][0-9][A-Z0-9]{3}[0-9]|[A-NR-Z][0-9]([A-Z][A-Z0-9]{2}[0-9]){1,2})$/;
-  const FAR = `below ${Math.round(100 * data.twilight)}%`;
-  const far = (row) => row.identity !== null && row.identity < data.twilight;
+  const FAR = "hardly similar";
+  const far = (row) => row.alike !== null && row.alike < data.twilight;
+  const percent = (share) => (100 * share).toFixed(1) + "%";
   const whole = new Intl.NumberFormat("en");
 
   // One row per protein: its best term of the aspect that was chosen, or of the aspect that comes first for it.
   const reasons = new Map(data.silent.protein.map((protein, i) => [protein, data.reasons[data.silent.reason[i]]]));
   const rowsOf = (aspects) => {
     const rows = data.accessions.map((accession, i) => ({
-      i, accession, length: data.lengths[i], count: data.counts[i], reliability: null, identity: null,
+      i, accession, length: data.lengths[i], count: data.counts[i], reliability: null, identity: null, alike: null,
       name: "", go: "", donor: "", gene: "", organism: "", space: "", aspect: "", reason: reasons.get(i) || "",
     }));
     for (const row of rows) {
       const aspect = aspects.length > 1 ? data.aspect[row.i] : aspects[0];
       const term = aspect ? data.best[aspect].term[row.i] : -1;
       if (term < 0) continue;
-      const pair = data.best[aspect].pair[row.i], donor = data.pairs.donor[pair], identity = data.pairs.identity[pair];
+      const pair = data.best[aspect].pair[row.i], donor = data.pairs.donor[pair];
+      const share = (thousandths) => thousandths === null ? null : thousandths / 1e3;
       Object.assign(row, {
         aspect, go: data.terms.id[term], name: data.terms.name[term], space: data.spaces[data.pairs.space[pair]],
-        reliability: data.pairs.reliability[pair] / 1e4, identity: identity === null ? null : identity / 1e3,
+        reliability: data.pairs.reliability[pair] / 1e4, identity: share(data.pairs.identity[pair]), alike: share(data.pairs.alike[pair]),
         donor: data.donors.accession[donor], gene: data.donors.gene[donor],
         organism: data.organisms[data.donors.organism[donor]],
       });
@@ -65,8 +67,9 @@
         ? [link(row.donor, UNIPROT, "https://www.uniprot.org/uniprotkb/"), row.gene ? " " + row.gene : "", ...(row.organism ? [span("sub", row.organism)] : [])]
         : ["–"] },
     { key: "identity", name: "Identity", number: true,
-      show: (row) => [row.identity === null ? "–" : (100 * row.identity).toFixed(1) + "%",
-        ...(far(row) ? [span("sub far", icon("⚠\uFE0E"), " " + FAR)] : [])] },
+      show: (row) => [row.identity === null ? "–" : percent(row.identity),
+        ...(far(row) ? [span("sub far", icon("⚠\uFE0E"), " " + FAR)]
+          : row.identity !== null && row.identity < data.twilight ? [span("sub", percent(row.alike) + " in a stretch")] : [])] },
     { key: "reliability", name: "Reliability", number: true,
       show: (row) => [row.reliability === null ? "–" : row.reliability.toFixed(4), ...(several && row.space ? [span("sub", row.space)] : [])] },
     { key: "count", name: "Terms", number: true, show: (row) => [whole.format(row.count)] },
@@ -102,8 +105,11 @@
     }));
     const n = state.shown.length, words = controls.search.value.trim();
     const range = n ? `${whole.format(start + 1)}–${whole.format(Math.min(start + size, n))} of ` : "";
-    find("found").textContent = `${range}${whole.format(n)} ${n === 1 ? "protein" : "proteins"}`
-      + (words ? ` with “${words}”` : "");
+    find("found").textContent = range + whole.format(n)
+      + (words ? (n === 1 ? " row matches " : " rows match ") + `“${words}”` : n === 1 ? " protein" : " proteins");
+    find("searched").hidden = !words;
+    find("whole").textContent = data.common.filter(([go, name]) => [go, name].some((word) => word.toLowerCase() === words.toLowerCase()))
+      .map(([go, name, count, below]) => ` Of all proteins, ${whole.format(count)} ${count === 1 ? "has" : "have"} ${name || go}${below}.`).join("");
     find("printed").textContent = n > size
       ? `On paper are the ${whole.format(body.rows.length)} rows that the screen showed: the tables of the run folder have all.`
       : "";
