@@ -6,6 +6,7 @@ everything else to standard error. A user's mistake is one sentence and exit cod
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import warnings
@@ -33,9 +34,10 @@ REPORT_TO = "https://github.com/fantasia-dask/fantasia-dask/issues"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code: 0 well, 1 a bug, 2 a user's mistake, 130 or 143 stopped."""
+    # What closed event loops hold unread is logged when they are collected, after all is said.
+    atexit.register(logging.disable)
     with stoppable() as stop:
         code = _code_of(arguments, stop)
-    logging.disable()  # all is said; what closed event loops hold unread is logged as they are collected
     sys.exit(code if isinstance(code, int) else 0)
 
 

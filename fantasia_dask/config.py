@@ -153,6 +153,7 @@ def make_config(
     values = _anchored({"base_directory": ".", **mapping}, Config, Path(folder), source)
     for key, value in changes.items():
         parts = _split(key)
+        values = _spelt_out(values, parts)
         changed = _anchored(_with({}, parts, value), Config, Path(), "an override")
         values = _with(values, parts, reduce(getitem, parts, changed))
     try:
@@ -297,6 +298,19 @@ def _with(tree: Mapping[str, Any], parts: Sequence[str], value: Any, above: Sequ
             laid = _with(laid, inner, item, here)
         value = laid
     return {**tree, name: value}
+
+
+def _spelt_out(values: dict[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    """Write out a default of the summary of which a part is to be changed, such as one weight: the rest of it stays."""
+    above, name = ("postprocess", "summary"), parts[2] if len(parts) > 3 else ""
+    field = SummarySettings.model_fields.get(name)
+    if tuple(parts[:2]) != above or field is None:
+        return values
+    there: Any = values
+    for part in (*above, name):
+        there = there.get(part) if isinstance(there, Mapping) else None
+    default = field.get_default(call_default_factory=True)
+    return values if there is not None else _with(values, [*above, name], default)
 
 
 def _is_group(parts: list[str]) -> bool:

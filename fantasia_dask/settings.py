@@ -359,7 +359,7 @@ class SummarySettings(_Settings):
             if weight < 0:
                 raise _clash(f"{key} is {weight}: expected a weight of 0 or more")
             if column in keys:
-                raise _clash(f"{keys[column]} and {key} both weigh {column}: expected one of them")
+                raise _clash(f"{key} and {keys[column]} both weigh {column}: expected one of them")
             if column not in columns and weight and not by_default:
                 raise _clash(
                     f"{key} is {weight}, but the summary has no column {column}: expected one of "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
@@ -29,13 +28,6 @@ CHROMIUM = [
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture(autouse=True)
-def logging_goes_on() -> Iterator[None]:
-    """Let the next test log, where a command of this one has ended in this process."""
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -248,6 +248,12 @@ def test_overrides__leave_what_they_are_given():
     overrides = {"postprocess.summary.weights": {"count": 2}}
     summary = make_config(settings, {**overrides, "postprocess.summary.weights.max_ri": 3}).postprocess.summary
     assert summary.weights == {"count": 2, "max_ri": 3}
+    # Of a default that the file leaves alone, too, the rest stays.
+    usual = make_config(MINIMAL, {"postprocess.summary.weights.identity.max": 3}).postprocess.summary
+    assert usual.column_weights == {"max_ri": 0.4, "max_id_g": 3, "max_id_l": 0.2, "count": 0.2}
+    twice = "an override: postprocess.summary.weights.max_id_g and weights.identity.max both weigh max_id_g"
+    with pytest.raises(InputError, match=twice):
+        make_config(MINIMAL, {"postprocess.summary.weights.max_id_g": 3})
     assert settings["postprocess"]["summary"]["weights"] == {"count": 1}
     assert overrides == {"postprocess.summary.weights": {"count": 2}}
 

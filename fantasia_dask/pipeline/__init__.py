@@ -89,9 +89,17 @@ def run(
             ids, headers = store.ids, job.headers
             job.check_choices(lambda: {str(name): headers.get(name, str(name)) for name in ids})
         spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
-        write_aside(folder.config, dump_config(config))
+        _begin(folder, config)
         progress.log_to(folder.log, folder.events)
         return _run(job, folder, store, spaces, client, progress, clock)
+
+
+def _begin(folder: RunFolder, config: Config) -> None:
+    """Put the configuration into the run folder; what was finished with another one is no finished run any more."""
+    text = dump_config(config)
+    if folder.config.is_file() and folder.config.read_text(encoding="utf-8") != text:
+        folder.manifest.unlink(missing_ok=True)
+    write_aside(folder.config, text)
 
 
 def _run(

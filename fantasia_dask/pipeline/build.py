@@ -173,11 +173,20 @@ def _settings(
     of_all = {name: chosen[name] for name in ("device", "profile") if chosen[name] is not None}
     homes = {"layers": "layer_index", "checkpoint": "checkpoint", "family": "family", "batch_size": "batch_size"}
     of_model = {home: chosen[name] for name, home in homes.items() if chosen[name] is not None}
-    for key in (*of_all, *(f"models.{chosen['model']}.{home}" for home in of_model)):
-        if f"embedding.{key}" in changes:
+    for key in (*of_all, "models", *(f"models.{chosen['model']}.{home}" for home in of_model)):
+        if _is_set(f"embedding.{key}", changes):
             raise InputError(f"embedding.{key} is given twice, by --set and by an option of its own: leave one out.")
     embedding = {**of_all, "models": {chosen["model"]: of_model}}
     return make_config({"input": "-", "embedding": embedding}, changes, source="the arguments")
+
+
+def _is_set(key: str, changes: Mapping[str, Any]) -> bool:
+    """Tell whether changes give a key a value, by its own name or within the value of one above it."""
+    for changed, value in changes.items():
+        within = key.removeprefix(f"{changed}.")
+        if key == changed or (within != key and isinstance(value, Mapping) and _is_set(within, value)):
+            return True
+    return False
 
 
 def _bring(

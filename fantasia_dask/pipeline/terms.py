@@ -154,7 +154,9 @@ def _reference(path: Path, fingerprint: str) -> Reference:
     """
     from ..reference.bundle import open_reference
 
-    return open_reference(path)
+    reference = open_reference(path)
+    reference.check_in_place(fingerprint)
+    return reference
 
 
 @lru_cache(maxsize=4)
@@ -225,5 +227,7 @@ def _transfer_part(part: _Part, aligned: Sequence[pd.DataFrame]) -> int:
             keep_sequences=part.keep_sequences,
         )
         out = Ledger(part.folder.annotations_of(space.model, space.layer), {}).part(part.number)
+        # Tables are read when they are asked for: what was read of another reference must not be kept as finished.
+        _reference(part.reference, part.fingerprint).check_in_place(part.fingerprint)
         write_annotations(frame, out)
     return (part.stop - part.start) * len(part.spaces)

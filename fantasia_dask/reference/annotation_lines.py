@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -16,8 +18,9 @@ ANNOTATION_COLUMNS = ["accession", "go_id", "aspect", "evidence", "qualifier", "
 
 ASPECTS = {"": "", "F": "F", "P": "P", "C": "C", "MF": "F", "BP": "P", "CC": "C"}
 GO_ID = re.compile(r"[A-Za-z]\w*:\S+")
-DAY = re.compile(r"(\d{4})(-?)(\d\d)\2(\d\d)(?:[T ].*)?", re.ASCII)
-"""As GAF writes a day, or as ISO 8601 does, with or without the time."""
+DAY = re.compile(r"(\d{4})(-?)(\d\d)\2(\d\d)(?:[T ].*|Z|[+-]\d\d:?\d\d)?", re.ASCII)
+"""As GAF writes a day, or as ISO 8601 does, with or without time and zone."""
+NO_DATE = {"", "-", "0", "NA", "N/A", "nan", "None", "null"}
 
 
 class AnnotationLines:
@@ -28,6 +31,8 @@ class AnnotationLines:
         self._ahead: list[str] = []
         self.path = path
         self.number = 0
+        self.strange_dates: list[tuple[int, str]] = []
+        """Numbers of lines whose date cannot be read, and these dates."""
 
     def peek(self) -> str:
         """Return the next line without taking it."""
@@ -59,7 +64,7 @@ class AnnotationLines:
 
 def annotation_record(lines: AnnotationLines, *values: str) -> list[str]:
     """Check one annotation and bring it to the columns `ANNOTATION_COLUMNS`."""
-    accession, go_id, aspect, evidence, qualifier, taxon, reference, date = (value.strip() for value in values)
+    accession, go_id, aspect, evidence, qualifier, taxon, reference, dated = (value.strip() for value in values)
     if not accession:
         raise lines.wrong("has no accession: expected the protein that is annotated")
     if not GO_ID.fullmatch(go_id):
@@ -71,8 +76,21 @@ def annotation_record(lines: AnnotationLines, *values: str) -> list[str]:
         if number:
             raise lines.wrong(f"has taxon {taxon[:40]!r}: expected an NCBI number, such as 9606 or taxon:9606")
         number = "0"
-    day = DAY.fullmatch(date)
-    if date and not day:
-        raise lines.wrong(f"has date {date[:40]!r}: expected a day such as 20200131 or 2020-01-31")
-    written = "".join(day.group(1, 3, 4)) if day else ""
-    return [accession, go_id, ASPECTS[aspect], evidence, qualifier, number, reference, written]
+    day = _day(dated)
+    if not day and dated not in NO_DATE:
+        lines.strange_dates.append((lines.number, dated))
+    return [accession, go_id, ASPECTS[aspect], evidence, qualifier, number, reference, day]
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> str:
+    """Return a day as ``YYYYMMDD``; an empty string where there is none."""
+    found = DAY.fullmatch(text)
+    if not found:
+        return ""
+    written = "".join(found.group(1, 3, 4))
+    try:
+        date.fromisoformat(written)
+    except ValueError:
+        return ""
+    return written

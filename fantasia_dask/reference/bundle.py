@@ -167,14 +167,15 @@ class Reference:
         before = self.fingerprint
         try:
             yield
-        except InputError as error:
-            self._check_place(before, error)
+        except Exception as error:
+            self.check_in_place(before, error)
             raise
-        self._check_place(before)
+        self.check_in_place(before)
 
-    def _check_place(self, before: str, error: InputError | None = None) -> None:
+    def check_in_place(self, fingerprint: str, error: Exception | None = None) -> None:
+        """Raise `InputError` if another reference is in its place now than the one of this fingerprint."""
         try:
-            same = file_digest(self.path / CHECKSUMS) == before
+            same = file_digest(self.path / CHECKSUMS) == fingerprint
         except OSError:
             same = False
         if not same:

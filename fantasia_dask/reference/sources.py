@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import os
 import re
+import warnings
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, did_you_mean
+from ..errors import FantasiaWarning, InputError, did_you_mean
 from ..sequences import Protein, open_text, read_fasta
 from .annotation_lines import ANNOTATION_COLUMNS, GO_ID, AnnotationLines, annotation_record
 from .gaf import GAF_COLUMNS, GAF_VERSIONS, gaf_records
@@ -183,10 +184,25 @@ def read_annotations(
     ------
     InputError
         Naming file and line, if it is none of these, or a line is malformed.
+
+    Warns
+    -----
+    FantasiaWarning
+        If dates cannot be read; their annotations are kept, without a date.
     """
     path = Path(path)
     with open_text(path) as text:
-        return _collect(_records(AnnotationLines(text, path)), proteins, evidence)
+        lines = AnnotationLines(text, path)
+        found = _collect(_records(lines), proteins, evidence)
+    if lines.strange_dates:
+        number, date = lines.strange_dates[0]
+        warnings.warn(
+            f"{len(lines.strange_dates)} lines of {path} have a date that is none, line {number} for instance "
+            f"({date[:40]!r}): their annotations count as without a date. Expected 20200131 or 2020-01-31.",
+            FantasiaWarning,
+            stacklevel=2,
+        )
+    return found
 
 
 def _records(lines: AnnotationLines) -> Iterator[list[str]]:

@@ -132,12 +132,12 @@ def _warn_of_unplaced(strange: set[int], taxa: np.ndarray) -> None:
 def _lineages(
     lineages: Lineages | None, taxonomy: Taxonomy | None, dump: str | os.PathLike[str] | None, taxa: Iterable[int]
 ) -> Lineages:
+    """Return what is known of the taxa; a dump may be older than the lineages that a reference carries."""
     if lineages is not None:
         return lineages
-    if dump is not None:
-        return lineages_from_dump(dump, taxa)
-    assert taxonomy is not None
-    return taxonomy.lineages
+    carried = {} if taxonomy is None else taxonomy.lineages
+    of_dump = {} if dump is None else lineages_from_dump(dump, taxa)
+    return {**carried, **{taxon: lineage for taxon, lineage in of_dump.items() if len(lineage) > 1}}
 
 
 def _current_numbers(words: Taxa, dump: str | os.PathLike[str], likely: Iterable[int]) -> set[int]:

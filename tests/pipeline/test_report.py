@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fantasia_dask import load_config
+from fantasia_dask import load_config, pipeline
 from fantasia_dask.errors import InputError
 from fantasia_dask.lock import only_run
 from fantasia_dask.run_folder import RunFolder
@@ -180,6 +180,24 @@ def test_write_report__a_run_with_other_settings_was_begun(lookup_config, run_qu
     with pytest.raises(InputError, match=message):
         report(config.run_folder)
     assert everything(config.run_folder) == before
+
+
+@pytest.mark.parametrize("change", [{"taxonomy_ids_to_exclude": [9606]}, {"donors": "all"}])
+def test_write_report__a_run_with_other_donors_was_stopped(lookup_config, run_quietly, report, monkeypatch, change):
+    """Its configuration is there, the hits are of the run before."""
+    run_quietly(lookup_config())
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(pipeline, "status_of_given", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run_quietly(lookup_config(**change))
+    with pytest.raises(InputError, match="no finished run"):
+        report(lookup_config().run_folder)
+    run_quietly(lookup_config())
+    report(lookup_config().run_folder)
 
 
 @pytest.mark.parametrize("name", ["annotations", "terms", "relations"])

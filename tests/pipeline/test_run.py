@@ -329,6 +329,28 @@ def test_run__a_reference_replaced_while_it_is_read(simulated, lookup_config, ru
     assert set(rows["organism"]) == {"species 4932"}
 
 
+def test_run__nothing_of_a_replaced_reference_is_kept_as_finished(
+    simulated, lookup_config, run_quietly, tmp_path, monkeypatch
+):
+    """Even where the other one could be read in its place."""
+    home, other, annotate = tmp_path / "reference", tmp_path / "other", pipeline.annotate
+    for copy in (home, other):
+        shutil.copytree(simulated / "reference", copy)
+    checksums = other / "checksums.json"
+    checksums.write_text(checksums.read_text() + "\n")
+
+    def meanwhile(*arguments):
+        home.rename(tmp_path / "first")
+        other.rename(home)
+        return annotate(*arguments)
+
+    config = lookup_config(reference=str(home))
+    monkeypatch.setattr(pipeline, "annotate", meanwhile)
+    with pytest.raises(InputError, match="was replaced while it was read"):
+        run_quietly(config)
+    assert not list((config.run_folder / "annotations").rglob("*.parquet"))
+
+
 def test_run__a_newer_ontology(simulated, lookup_config, run_quietly, tmp_path):
     """Terms of the reference that the given release has replaced or dropped follow it."""
     stanzas = [f"[Term]\nid: GO:{i:07d}\nname: newer {i}\nnamespace: molecular_function\n" for i in range(2, 10)]

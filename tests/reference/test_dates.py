@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fantasia_dask.errors import InputError
+from fantasia_dask.errors import FantasiaWarning, InputError
 from fantasia_dask.reference.dates import dated_before, days
 from fantasia_dask.reference.sources import read_annotations
 
@@ -38,6 +38,8 @@ def test_dated_before__no_date_at_all(dates):
         ("2020-12-15", "20201215"),
         ("2020-12-15T10:20:30Z", "20201215"),
         ("2020-12-15 10:20:30", "20201215"),
+        ("2020-12-15Z", "20201215"),
+        ("2020-12-15+01:00", "20201215"),
         ("", ""),
     ],
 )
@@ -48,9 +50,21 @@ def test_read_annotations__a_day_is_written_in_one_way(tmp_path, written, kept):
     assert read_annotations(table).table["date"].tolist() == [kept]
 
 
-@pytest.mark.parametrize("written", ["15.12.2020", "2020", "2020-1215", "yesterday"])
+@pytest.mark.parametrize(
+    "written", ["15.12.2020", "2020", "2020-1215", "yesterday", "2020-1-1", "20200230", "00000000"]
+)
 def test_read_annotations__a_date_that_is_none(tmp_path, written):
+    """It costs nobody the file: such an annotation is of no early day."""
+    table = tmp_path / "a.tsv"
+    table.write_text(f"accession\tgo_id\tdate\nP1\tGO:0008150\t20200131\nP1\tGO:0008150\t{written}\n")
+    with pytest.warns(FantasiaWarning, match=rf"^1 lines of .*a\.tsv have a date that is none, line 3 .*'{written}'"):
+        found = read_annotations(table).table
+    assert found["date"].tolist() == ["20200131", ""]
+    assert dated_before(found, "2021-01-01").tolist() == [True, False]
+
+
+@pytest.mark.parametrize("written", ["NA", "-", "nan", "0"])
+def test_read_annotations__words_for_no_date(tmp_path, written):
     table = tmp_path / "a.tsv"
     table.write_text(f"accession\tgo_id\tdate\nP1\tGO:0008150\t{written}\n")
-    with pytest.raises(InputError, match=rf"line 2 of .*a\.tsv has date '{written}': expected a day such as 20200131"):
-        read_annotations(table)
+    assert read_annotations(table).table["date"].tolist() == [""]

@@ -162,6 +162,13 @@ def test_merge__a_protein_of_both_has_the_annotations_of_both(tmp_path):
     assert merged.manifest["counts"]["proteins_of_both"] == 1
 
 
+def test_merge__a_protein_of_both_that_has_a_vector_in_the_second_alone(tmp_path):
+    a = make(tmp_path, "a", A, A_LINES, absent=(1,))
+    b = make(tmp_path, "b", [("P2", 10090, "MR")], [("P2", "GO:1", "IMP", "20210101")], shift=100)
+    merged = merge_references(a, b, tmp_path / "out", progress=QUIET)
+    np.testing.assert_array_equal(merged.vectors("Demo", 0).compute(), [[3, 0], [2, 100]])
+
+
 def test_merge__what_subsets_took_apart(a, tmp_path):
     parts = [subset_reference(a, tmp_path / code, evidence=[code], progress=QUIET).path for code in ("IDA", "IMP")]
     merged, whole = merge_references(*parts, tmp_path / "out", progress=QUIET), open_reference(a)

@@ -239,6 +239,15 @@ def test_protein_mask__a_taxon_without_a_lineage_may_be_of_any_clade(carried):
     assert protein_mask(table, taxonomy=carried, exclude=[4932], descendants=False).tolist() == [False] + [True] * 4
 
 
+def test_protein_mask__a_dump_that_is_older_than_the_reference(dump):
+    """What either knows of a taxon is known."""
+    table = pd.DataFrame({"taxon": [4932, 562, 3_000_001, 3_000_002], "organism": ""})
+    newer = Taxonomy({1: 0, 33208: 1, 3_000_001: 33208, 4751: 1, 3_000_002: 4751}, {}, {})
+    both = {"dump": dump, "taxonomy": newer, "descendants": True}
+    assert protein_mask(table, exclude=[4751], **both).tolist() == [False, True, True, False]
+    assert protein_mask(table, include=[4751], **both).tolist() == [True, False, False, True]
+
+
 def test_taxonomy__what_it_does_not_know(carried):
     table = pd.DataFrame({"taxon": [4932, 562], "organism": ["yeast", "E. coli"]})
     with pytest.warns(FantasiaWarning, match=r"taxon 4923 is of no protein.*Did you mean 4932 \(yeast\)\?"):

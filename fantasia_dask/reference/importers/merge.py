@@ -129,6 +129,11 @@ def _merge_proteins(a: Reference, b: Reference) -> tuple[pd.DataFrame, np.ndarra
         if row_of_b[old] == NOWHERE:
             row_of_b[old] = row_of.get(sequence, following)
             following += int(row_of_b[old] == following)
+    # A protein of both may have a vector in the second alone.
+    both = a.proteins[["accession", "row"]].merge(b.proteins[["accession", "row"]], on="accession")
+    for row, old in zip(both["row_x"], both["row_y"], strict=True):
+        if row_of_b[old] == NOWHERE:
+            row_of_b[old] = row
     added = added.assign(row=row_of_b[added["row"]], protein=np.arange(len(a.proteins), len(a.proteins) + len(added)))
     number_of |= dict(zip(added["accession"], added["protein"].tolist(), strict=True))
     number_of_b = b.proteins.set_index("protein")["accession"].map(number_of)
