@@ -208,6 +208,10 @@ class EmbeddingStore:
         """Tell which proteins have a vector in this space: shape (n,), bool."""
         return whole(self.path, f"{_space_key(self.space(model, layer))}/present", self._n)
 
+    def count(self, model: str, layer: int) -> int:
+        """Return how many proteins have a vector in this space."""
+        return int(np.count_nonzero(self.present(model, layer)))
+
 
 def _space_key(space: Space) -> str:
     return f"models/{space.model}/layer_{space.layer}"

@@ -261,8 +261,8 @@ class Ontology:
 
         Parameters
         ----------
-        annotations : DataFrame, `schema.ANNOTATIONS`
-            Columns ``protein`` and ``go_id`` are read; ids that are not current are left out.
+        annotations
+            As for `information_content`.
 
         Returns
         -------

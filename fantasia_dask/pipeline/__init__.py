@@ -86,8 +86,8 @@ def run(
             folder.clear()
         store = given_vectors(job, folder) if job.requests is None else None
         if store is not None:
-            ids, headers = store.ids, job.headers
-            job.check_choices(lambda: {str(name): headers.get(name, str(name)) for name in ids})
+            ids = store.ids
+            job.check_choices(lambda: job.headers_of(ids))
         spaces = comparable_spaces(job, planned_spaces(job) if store is None else store.spaces)
         _begin(folder, config)
         progress.log_to(folder.log, folder.events)

@@ -104,7 +104,7 @@ def build_reference(
         If a file is wrong; an existing reference is then untouched.
     """
     from ..reference.build import collect
-    from ..reference.bundle import check_named, write_reference
+    from ..reference.bundle import beside, write_reference
     from ..reference.making import making
     from ..reference.vectors import gather_embeddings, warn_of_absent
 
@@ -116,9 +116,8 @@ def build_reference(
     else:
         settings = None
         _check_brought(model, computed, config, overrides)
-    check_named(out)
-    kept = None if settings is None else out.with_name(f".{out.name}.vectors")
-    with making(out, overwrite, progress, beside=kept) as scratch:
+    kept = None if settings is None else beside(out, "vectors")
+    with making(out, overwrite, progress, until_made=kept) as scratch:
         tables = collect(fasta, annotations, ontology, evidence=evidence, taxonomy_dump=taxonomy_dump)
         vectors = scratch / "embeddings.zarr"
         if settings is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,10 +62,10 @@ class Job:
         assert self.reference is not None
         return self.reference.annotations if self.own_terms is None else self.own_terms[0]
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """The FASTA header of each protein by its accession."""
-        return {p.accession: f"{p.accession} {p.description}".rstrip() for p in self.proteins}
+    def headers_of(self, accessions: Iterable[str]) -> dict[str, str]:
+        """Return the FASTA header of each protein by its accession; of vectors without headers, the accession."""
+        known = {p.accession: f"{p.accession} {p.description}".rstrip() for p in self.proteins}
+        return {str(accession): known.get(accession, str(accession)) for accession in accessions}
 
     def check_choices(self, headers: Callable[[], Mapping[str, str]]) -> None:
         """Refuse settings that say nothing of these queries, or of this reference; see `choices.check_choices`."""
@@ -113,7 +113,7 @@ def check(config: Config) -> Job:
     warn_bounded_batches(config)
     proteins = read_fasta(config.input, skip_invalid=config.invalid_proteins == "skip")
     job = Job(config, proteins, requests_of(config), _profile(config, reference), reference, allowed, own)
-    job.check_choices(lambda: job.headers)
+    job.check_choices(lambda: job.headers_of(p.accession for p in proteins))
     return job
 
 

@@ -24,8 +24,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
-
 from .._version import __version__
 from ..errors import InputError
 from ..interchange import import_vectors
@@ -163,6 +161,7 @@ class Reference:
         Raises
         ------
         InputError
+            If one has; what the block raised is then its cause.
         """
         before = self.fingerprint
         try:
@@ -243,14 +242,26 @@ def write_reference(
     return open_reference(path)
 
 
-def check_named(path: Path) -> None:
-    """Refuse a path that ends in no name: what is made is made beside it, and then renamed.
+def beside(path: Path, ending: str) -> Path:
+    """Return the hidden place beside a bundle that is to be, where something is kept until it is made.
+
+    One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
 
     Raises
     ------
     InputError
-        If it is ``.``, ``..``, the root, or ends in one of them.
+        If the path ends in no name: it is ``.``, ``..``, the root, or ends in one of them.
+
+    Examples
+    --------
+    >>> beside(Path("references/human"), "making")
+    PosixPath('references/.human.making')
     """
+    _check_named(path)
+    return path.with_name(f".{path.name}.{ending}")
+
+
+def _check_named(path: Path) -> None:
     if path.name in ("", ".."):
         raise InputError(f"{path} is no name: expected that of the folder to make, such as references/human.")
 
@@ -270,7 +281,7 @@ def check_free(path: Path, overwrite: bool) -> None:
     InputError
         If `path` is a URL or no name, something else than a bundle is there, or its folder cannot be written.
     """
-    check_named(path)
+    _check_named(path)
     if is_url(path):
         raise InputError(f"{path} is an address, and a reference is made on this machine: name a folder, and copy it.")
     try:
@@ -326,10 +337,7 @@ def _write_table(file: Path, table: pd.DataFrame) -> None:
 def _manifest(
     tables: ReferenceTables, store: EmbeddingStore, sources: Iterable[str | os.PathLike[str]]
 ) -> dict[str, Any]:
-    spaces = [
-        asdict(space) | {"vectors": int(np.count_nonzero(store.present(space.model, space.layer)))}
-        for space in store.spaces
-    ]
+    spaces = [asdict(space) | {"vectors": store.count(space.model, space.layer)} for space in store.spaces]
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -76,7 +76,7 @@ def _slims(reference: Reference) -> list[str]:
 
 def _space_lines(reference: Reference) -> Iterable[tuple[str, ...]]:
     for space in reference.spaces:
-        vectors = int(reference.store.present(space.model, space.layer).sum())
+        vectors = reference.store.count(space.model, space.layer)
         itemsize = 2 if space.dtype == "float16" else 4
         yield (
             space.model,

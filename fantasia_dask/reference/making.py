@@ -16,7 +16,7 @@ from ..lock import only_run
 from ..mishaps import told_plainly
 from ..progress import Progress
 from ..store import remove
-from .bundle import MANIFEST, OF_YOUR_OWN, check_free, check_named
+from .bundle import MANIFEST, OF_YOUR_OWN, beside, check_free
 
 __all__ = ["identity", "making"]
 
@@ -31,7 +31,7 @@ def making(
     overwrite: bool,
     progress: Progress,
     made_from: Mapping[str, Any] | None = None,
-    beside: Path | None = None,
+    until_made: Path | None = None,
 ) -> Iterator[Path]:
     """Make a folder beside a bundle that is to be, for the time of a ``with`` block.
 
@@ -50,7 +50,7 @@ def making(
     made_from : mapping, optional
         All that the work depends on, as JSON values. What a stopped command left is kept where it was made from the
         same, and removed otherwise; without `made_from` always.
-    beside : Path, optional
+    until_made : Path, optional
         What else is needed until the bundle is there, whatever happens before, and no longer.
 
     Raises
@@ -59,9 +59,7 @@ def making(
         If something is at `out` that may not be replaced, `out` is no name, another command makes it just now, or the
         disk is full.
     """
-    # One name for each bundle: what a killed command left is found by the next, and not kept beside it for ever.
-    check_named(out)
-    folder = out.with_name(f".{out.name}.making")
+    folder = beside(out, "making")
     remedies = ("give the reference another name", OF_YOUR_OWN)
     alone = partial(only_run, folder / LOCK, progress.line, remedies)
     try:
@@ -69,16 +67,16 @@ def making(
     except InputError:
         if _is_done(out, folder):
             with suppress(InputError), alone():
-                _clear(folder, beside)
+                _clear(folder, until_made)
         raise
-    with told_plainly(out, goes_on=made_from is not None or beside is not None), alone():
+    with told_plainly(out, goes_on=made_from is not None or until_made is not None), alone():
         check_free(out, overwrite)  # another command may have made it meanwhile
         if _take_up(folder, made_from):
             progress.line(f"{out}: going on where an earlier command stopped")
         kept, done = False, None
         try:
             yield folder
-            done = beside
+            done = until_made
         except (OSError, KeyboardInterrupt) as error:
             kept = made_from is not None
             if isinstance(error, KeyboardInterrupt) or error.errno not in FULL:
@@ -101,10 +99,10 @@ def _is_done(out: Path, folder: Path) -> bool:
         return False
 
 
-def _clear(folder: Path, beside: Path | None) -> None:
+def _clear(folder: Path, also: Path | None) -> None:
     """Remove all but the lock, which is held: its holder removes it last, and the folder with it."""
-    if beside is not None:
-        remove(beside)
+    if also is not None:
+        remove(also)
     with suppress(FileNotFoundError):  # a folder that somebody has removed is clear
         for path in list(folder.iterdir()):
             if path.name != LOCK:

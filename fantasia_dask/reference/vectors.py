@@ -75,7 +75,7 @@ def gather_embeddings(
 def warn_of_absent(store: EmbeddingStore) -> None:
     """Warn of rows that have no vector in a space: a half-fitting FASTA makes half a reference."""
     for space in store.spaces:
-        absent = len(store) - int(np.count_nonzero(store.present(space.model, space.layer)))
+        absent = len(store) - store.count(space.model, space.layer)
         if absent:
             warnings.warn(
                 f"{absent} of the {len(store)} sequences of the reference have no vector in {space}, and never answer.",

@@ -38,8 +38,16 @@ if TYPE_CHECKING:
     from .tally import Tally
 
 __all__ = [
-    *("aspects", "coverage", "distances", "donors", "identity", "length_classes", "length_counts", "overlap"),
-    *("reliability", "slim"),
+    "aspects",
+    "coverage",
+    "distances",
+    "donors",
+    "identity",
+    "length_classes",
+    "length_counts",
+    "overlap",
+    "reliability",
+    "slim",
 ]
 
 MOST_SPACES = 12

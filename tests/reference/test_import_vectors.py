@@ -349,6 +349,20 @@ def test_import_joined(tmp_path, layout, with_fasta):
     assert reference.spaces[0].dtype == "float16"
 
 
+def join(folder, progress):
+    """Join the vectors of a folder with its annotations and proteins."""
+    return import_reference(
+        folder / "v.npz",
+        folder / "out",
+        annotations=[folder / "a.gaf"],
+        ontology=folder / "go.obo",
+        fasta=folder / "r.fasta",
+        model="M",
+        layer=0,
+        progress=progress,
+    )
+
+
 def test_import_joined__half_of_the_proteins_have_a_vector(tmp_path):
     np.savez(tmp_path / "v.npz", ids=["A1", "X1", "X2"], embeddings=np.ones((3, 2)))
     (tmp_path / "r.fasta").write_text(">A1\nMKV\n>A2\nMKVV\n>A3\nMKVV\n")
@@ -356,16 +370,7 @@ def test_import_joined__half_of_the_proteins_have_a_vector(tmp_path):
         (tmp_path / name).write_text(text)
     said = io.StringIO()
     with pytest.warns(FantasiaWarning, match="1 of the 2 sequences of the reference have no vector in M layer 0, and"):
-        import_reference(
-            tmp_path / "v.npz",
-            tmp_path / "out",
-            annotations=[tmp_path / "a.gaf"],
-            ontology=tmp_path / "go.obo",
-            fasta=tmp_path / "r.fasta",
-            model="M",
-            layer=0,
-            progress=Progress(said),
-        )
+        join(tmp_path, Progress(said))
     assert "2 of its 3 vectors are of no protein of the reference" in said.getvalue()
 
 
@@ -386,16 +391,7 @@ def test_import_joined__strangers(tmp_path):
     for name, text in (("a.gaf", GAF), ("go.obo", OBO), ("r.fasta", FASTA)):
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match="'X1' and others, the FASTA names 'A1'"):
-        import_reference(
-            tmp_path / "v.npz",
-            tmp_path / "out",
-            annotations=[tmp_path / "a.gaf"],
-            ontology=tmp_path / "go.obo",
-            fasta=tmp_path / "r.fasta",
-            model="M",
-            layer=0,
-            progress=QUIET,
-        )
+        join(tmp_path, QUIET)
     assert not (tmp_path / "out").exists()
 
 

@@ -305,7 +305,7 @@ def test_making__nobody_comes_in_while_it_clears_up(tmp_path, monkeypatch):
         removed.append(path.name)
         real(path)
 
-    with making(out, False, QUIET, beside=tmp_path / ".out.vectors") as folder:
+    with making(out, False, QUIET, until_made=tmp_path / ".out.vectors") as folder:
         (folder / "plane0.raw").write_bytes(b"0")
         (folder / "embeddings.zarr").mkdir()
         (tmp_path / ".out.vectors").mkdir()
@@ -316,7 +316,7 @@ def test_making__nobody_comes_in_while_it_clears_up(tmp_path, monkeypatch):
 
 def test_making__what_is_beside_stays_when_it_fails(tmp_path):
     (tmp_path / ".out.vectors").mkdir()
-    with pytest.raises(ZeroDivisionError), making(tmp_path / "out", False, QUIET, beside=tmp_path / ".out.vectors"):
+    with pytest.raises(ZeroDivisionError), making(tmp_path / "out", False, QUIET, until_made=tmp_path / ".out.vectors"):
         _ = 1 / 0
     assert [path.name for path in tmp_path.iterdir()] == [".out.vectors"]
 
@@ -331,7 +331,7 @@ def test_making__killed_when_all_was_done(dump, tmp_path):
     beside = tmp_path / ".out.vectors"
     with (
         pytest.raises(InputError, match="holds a reference already"),
-        making(tmp_path / "out", False, QUIET, beside=beside),
+        making(tmp_path / "out", False, QUIET, until_made=beside),
     ):
         raise AssertionError
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -72,8 +72,7 @@ def merge_references(
         tables = _merge_tables(a, b, proteins, number_of_b, ontology)
         in_a = np.where(np.arange(r) < a.rows, np.arange(r), NOWHERE)
         in_b = np.full(r, NOWHERE, "int64")
-        known = np.flatnonzero(row_of_b != NOWHERE)
-        in_b[row_of_b[known]] = known
+        in_b[row_of_b] = np.arange(b.rows)
         with progress.stage("merging vectors", r * len(a.spaces), "vectors") as advance:
             store = gather_rows(tables, [a.store, b.store], [in_a, in_b], scratch / "embeddings.zarr", advance)
         return write_reference(out, tables=tables, embeddings=store.path, overwrite=overwrite, move=True)
@@ -113,28 +112,24 @@ def _merge_proteins(a: Reference, b: Reference) -> tuple[pd.DataFrame, np.ndarra
     proteins : DataFrame
         Columns of `schema.PROTEINS`.
     row_of_b : int64 array, shape (r of b,)
-        The row of each row of `b`, -1 if no protein is left that needs it.
+        The row of each row of `b`.
     number_of_b : Series
         The number of each protein of `b`, by its old one.
     """
     import pandas as pd
 
     _check_alike(a, b)
-    number_of = dict(zip(a.proteins["accession"], a.proteins["protein"].tolist(), strict=True))
-    added = b.proteins[~b.proteins["accession"].isin(number_of)]
+    row_of_a = dict(zip(a.proteins["accession"], a.proteins["row"].tolist(), strict=True))
     row_of = {s: row for s, row in zip(a.proteins["sequence"], a.proteins["row"], strict=True) if s}
     row_of_b = np.full(b.rows, NOWHERE, "int64")
     following = a.rows
-    for sequence, old in zip(added["sequence"], added["row"], strict=True):
+    for accession, sequence, old in b.proteins[["accession", "sequence", "row"]].itertuples(index=False):
         if row_of_b[old] == NOWHERE:
-            row_of_b[old] = row_of.get(sequence, following)
+            row_of_b[old] = row_of_a.get(accession, row_of.get(sequence, following))
             following += int(row_of_b[old] == following)
-    # A protein of both may have a vector in the second alone.
-    both = a.proteins[["accession", "row"]].merge(b.proteins[["accession", "row"]], on="accession")
-    for row, old in zip(both["row_x"], both["row_y"], strict=True):
-        if row_of_b[old] == NOWHERE:
-            row_of_b[old] = row
+    added = b.proteins[~b.proteins["accession"].isin(row_of_a)]
     added = added.assign(row=row_of_b[added["row"]], protein=np.arange(len(a.proteins), len(a.proteins) + len(added)))
+    number_of = dict(zip(a.proteins["accession"], a.proteins["protein"].tolist(), strict=True))
     number_of |= dict(zip(added["accession"], added["protein"].tolist(), strict=True))
     number_of_b = b.proteins.set_index("protein")["accession"].map(number_of)
     return typed(pd.concat([a.proteins, added[names(PROTEINS)]]), PROTEINS), row_of_b, number_of_b
